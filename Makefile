@@ -1,0 +1,22 @@
+# PYTHON is the interpreter of an environment with `pip install -e ".[dev]"`.
+PYTHON ?= python
+
+.PHONY: check lint types imports test quick docs
+
+check: lint types imports test
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types:
+	$(PYTHON) -m mypy
+
+imports:
+	$(PYTHON) -c "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
+
+test:
+	$(PYTHON) -m pytest
+
+quick:
+	$(PYTHON) -m pytest -m "not slow"

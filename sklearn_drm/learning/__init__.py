@@ -1,0 +1,1 @@
+"""Learning a chain: gradients, optimiser, contrastive divergence, fine-tuning."""

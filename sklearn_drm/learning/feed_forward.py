@@ -1,0 +1,207 @@
+"""One direction of a chain, unrolled into a feed-forward network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from sklearn_drm.core.chain import Chain
+from sklearn_drm.core.units import Array
+
+__all__ = ["FeedForward", "forward", "gradient", "unroll"]
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    """Logistic hidden layers and a linear output, in one flat vector.
+
+    Parameters
+    ----------
+    vector : ndarray of shape (n_parameters,)
+        All parameters.
+    weights : tuple of ndarray, ``weights[l]`` of shape (n_l, n_{l+1})
+        Views of the vector.
+    biases : tuple of ndarray, ``biases[l]`` of shape (n_{l+1},)
+        Views of the vector.
+    """
+
+    vector: Array
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+
+    @classmethod
+    def bind(cls, vector: Array, sizes: Sequence[int]) -> FeedForward:
+        """Lay a network of the given layer sizes over a vector."""
+        weights, biases, position = [], [], 0
+        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+            end = position + n_in * n_out
+            weights.append(vector[position:end].reshape(n_in, n_out))
+            biases.append(vector[end : end + n_out])
+            position = end + n_out
+        return cls(vector, tuple(weights), tuple(biases))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Views of one vector stay views of one vector after unpickling.
+        return FeedForward.bind, (self.vector, self.sizes)
+
+    def __call__(self, x: Array) -> Array:
+        """Means of the last hidden layer, (n, J_L)."""
+        hidden = x
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            activation = hidden @ weight
+            activation += bias
+            hidden = expit(activation, out=activation)
+        return hidden
+
+    @property
+    def sizes(self) -> list[int]:
+        """Units per layer, input first."""
+        return [self.weights[0].shape[0], *(bias.size for bias in self.biases)]
+
+    def read_out(self, columns: Array) -> FeedForward:
+        """A copy that has only some of the outputs."""
+        sizes = [*self.sizes[:-1], len(columns)]
+        parts = []
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            parts += [weight.ravel(), bias]
+        parts += [self.weights[-1][:, columns].ravel(), self.biases[-1][columns]]
+        return FeedForward.bind(np.concatenate(parts), sizes)
+
+    def zeros_like(self) -> FeedForward:
+        """The same layout, all zero."""
+        return FeedForward.bind(np.zeros_like(self.vector), self.sizes)
+
+
+def unroll(chain: Chain, means: Sequence[Array]) -> FeedForward:
+    r"""Network equal to one bottom-up sweep of collapsed mean field.
+
+    Parameters
+    ----------
+    chain : Chain
+        Chain with Gaussian ends; to predict x from y, pass its mirror.
+    means : sequence of ndarray, each of shape (J_l,)
+        Means of the hidden layers from which the sweep starts; what a layer hears
+        from above is constant in one sweep and goes into its bias.
+
+    Returns
+    -------
+    FeedForward
+        Its output equals ``mean_field(chain, x, n_iter=1, damping=0,
+        initial=means).y_mean``.
+    """
+    sizes = [layer.n_units for layer in chain.units]
+    n_parameters = sum((a + 1) * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    network = FeedForward.bind(
+        np.empty(n_parameters, dtype=chain.weights[0].dtype), sizes
+    )
+    for index, weight in enumerate(chain.weights):
+        network.weights[index][...] = weight
+        network.biases[index][...] = chain.units[index + 1].bias
+        if 0 < index + 1 < len(means):
+            network.biases[index][...] += chain.weights[index + 1] @ means[index + 1]
+    # The coupling of x is linear: read it off the unit vectors.
+    scale = np.diag(chain.x.coupling(np.eye(sizes[0], dtype=network.vector.dtype)))
+    network.weights[0][...] *= scale[:, None]
+    top, last = means[-1], chain.weights[-1]
+    expected = chain.y.coupling(chain.y.mean((top @ last)[None, :]))[0]
+    excitation = (last * last) @ chain.y.curvature()
+    network.biases[-2][...] += last @ expected + excitation * (0.5 - top)
+    return network
+
+
+def forward(network: FeedForward, x: Array) -> tuple[Array, Array]:
+    """Outputs and last hidden means.
+
+    Parameters
+    ----------
+    network : FeedForward
+        The network.
+    x : ndarray of shape (n, n_in)
+        Input.
+
+    Returns
+    -------
+    output : ndarray of shape (n, n_out)
+        Prediction.
+    hidden : ndarray of shape (n, J_L)
+        Activations of the last hidden layer.
+    """
+    hidden = network(x)
+    output = hidden @ network.weights[-1]
+    output += network.biases[-1]
+    return output, hidden
+
+
+def gradient(
+    network: FeedForward,
+    x: Array,
+    y: Array,
+    weight: Array | None,
+    out: FeedForward,
+    *,
+    dropout: float = 0.0,
+    rng: np.random.Generator | None = None,
+) -> float:
+    r"""Gradient of the squared error, written to ``out``.
+
+    Parameters
+    ----------
+    network : FeedForward
+        The network.
+    x : ndarray of shape (n, n_in)
+        Input.
+    y : ndarray of shape (n, n_out)
+        Target.
+    weight : ndarray of shape (n,) or None
+        Row weights of sum 1; None: equal.
+    out : FeedForward
+        Same layout; overwritten with the gradient of −loss (the ascent direction).
+    dropout : float in [0, 1), default=0.0
+        Share of hidden means set to zero, the others scaled by 1/(1 − dropout).
+    rng : numpy.random.Generator, optional
+        Needed with dropout.
+
+    Returns
+    -------
+    float
+        Loss ½ Σ_n w_n ‖y_n − ŷ_n‖².
+    """
+    kept: list[Array] = []
+    inputs: list[Array] = [x]
+    hidden = x
+    for layer_weight, bias in zip(
+        network.weights[:-1], network.biases[:-1], strict=True
+    ):
+        activation = hidden @ layer_weight
+        activation += bias
+        hidden = expit(activation, out=activation)
+        slope = 1 - hidden
+        slope *= hidden
+        if dropout:
+            assert rng is not None
+            mask = rng.random(hidden.shape, dtype=hidden.dtype) >= dropout
+            factor = mask * hidden.dtype.type(1 / (1 - dropout))
+            hidden *= factor
+            slope *= factor
+        kept.append(slope)
+        inputs.append(hidden)
+    error = hidden @ network.weights[-1]
+    error += network.biases[-1]
+    np.subtract(y, error, out=error)
+    if weight is None:
+        loss = 0.5 * float(np.vdot(error, error)) / len(x)
+        error *= 1 / len(x)
+    else:
+        loss = 0.5 * float(weight @ np.einsum("nk,nk->n", error, error))
+        error *= weight[:, None]
+    for index in range(len(network.weights) - 1, -1, -1):
+        np.matmul(inputs[index].T, error, out=out.weights[index])
+        error.sum(axis=0, out=out.biases[index])
+        if index:
+            error = error @ network.weights[index].T
+            error *= kept[index - 1]
+    return loss

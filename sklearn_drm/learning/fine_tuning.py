@@ -1,0 +1,362 @@
+"""Fine-tuning of the two predictions, separately or in one weight set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sklearn_drm.core.chain import mirror
+from sklearn_drm.core.units import Array
+from sklearn_drm.learning.contrastive_divergence import (
+    DivergenceError,
+    batches,
+    guard_log_variance,
+)
+from sklearn_drm.learning.feed_forward import FeedForward, forward, gradient
+from sklearn_drm.learning.multi_prediction import add_prediction_gradient
+from sklearn_drm.learning.optimizer import Adam, clip_norm
+from sklearn_drm.learning.parameters import FlatChain
+
+__all__ = ["History", "Schedule", "descend", "pooled_score", "tune_joint", "tune_network"]
+
+# Loose: only a burst of a diverging fit is this large.
+_MAX_GRADIENT_NORM = 100.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Length and step sizes of a fine-tuning phase.
+
+    Parameters
+    ----------
+    n_epochs : int
+        Largest number of passes.
+    batch_size : int
+        Rows in a batch.
+    learning_rate : float
+        Initial step size of Adam.
+    n_iter_no_change : int
+        Passes without a gain of ``tol`` in the validation score that end it.
+    tol : float
+        Smallest gain that counts.
+    decay : float in [0, 1)
+        Decay per update of the averaged parameters; 0: no averaging.
+    anneal : bool
+        Whether the step size falls linearly to a twentieth over ``n_epochs``.
+    """
+
+    n_epochs: int
+    batch_size: int
+    learning_rate: float
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    decay: float = 0.0
+    anneal: bool = True
+
+
+@dataclass
+class History:
+    """What happened in a phase.
+
+    Parameters
+    ----------
+    losses : list of float
+        Training loss per epoch.
+    scores : list of float
+        Validation R² per epoch; empty without validation rows.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+
+def descend(
+    vector: Array,
+    gradient_of: Callable[[Array, float], tuple[float, Array]],
+    n_rows: int,
+    weight: Array | None,
+    schedule: Schedule,
+    rng: np.random.Generator,
+    *,
+    optimizer: Adam | None = None,
+    score: Callable[[], float] | None = None,
+    project: Callable[[], None] | None = None,
+    progress: Callable[[int, History], None] | None = None,
+) -> History:
+    """Adam over shuffled batches with averaged parameters and early stopping.
+
+    Parameters
+    ----------
+    vector : ndarray of shape (n_parameters,)
+        Parameters; changed in place, at the end the best (averaged) ones.
+    gradient_of : callable
+        ``gradient_of(rows, mass)`` gives the loss and the ascent direction on some
+        rows whose weights sum to mass.
+    n_rows : int
+        Number of training rows.
+    weight : ndarray of shape (n_rows,) or None
+        Row weights.
+    schedule : Schedule
+        Length and step sizes.
+    rng : numpy.random.Generator
+        Source of the shuffles.
+    optimizer : Adam, optional
+        State to go on from; a fresh one by default.
+    score : callable, optional
+        Validation score of the current parameters; higher is better.
+    project : callable, optional
+        Called after every update, to keep parameters in range.
+    progress : callable, optional
+        Called after each epoch.
+
+    Returns
+    -------
+    History
+        Losses and scores.
+
+    Raises
+    ------
+    DivergenceError
+        When the loss or the gradient is not finite.
+    """
+    if optimizer is None:
+        optimizer = Adam()
+    history = History()
+    average = vector.copy()
+    best, best_score, stale = vector.copy(), -np.inf, 0
+    n_batches = -(-n_rows // schedule.batch_size)
+    n_updates = schedule.n_epochs * n_batches
+    done = 0
+    for epoch in range(schedule.n_epochs):
+        total, total_mass = 0.0, 0.0
+        for rows in batches(n_rows, schedule.batch_size, rng):
+            mass = float(len(rows)) if weight is None else float(weight[rows].sum())
+            if mass <= 0:
+                continue
+            loss, ascent = gradient_of(rows, mass)
+            norm = clip_norm(ascent, _MAX_GRADIENT_NORM)
+            if not (np.isfinite(loss) and np.isfinite(norm)):
+                raise DivergenceError(
+                    f"Fine-tuning diverged in epoch {epoch + 1}: the loss is not "
+                    "finite. Lower learning_rate."
+                )
+            rate = schedule.learning_rate
+            if schedule.anneal:
+                rate *= 1 - 0.95 * done / n_updates
+            vector += optimizer.step(ascent, rate)
+            if project is not None:
+                project()
+            done += 1
+            if schedule.decay:
+                keep = min(schedule.decay, done / (done + 9.0))
+                average *= keep
+                average += (1 - keep) * vector
+            total += mass * loss
+            total_mass += mass
+        history.losses.append(total / total_mass)
+        if score is not None:
+            if schedule.decay:
+                current = vector.copy()
+                vector[:] = average
+            history.scores.append(score())
+            if history.scores[-1] > best_score:
+                best[:] = vector
+            if schedule.decay:
+                vector[:] = current
+            stale = 0 if history.scores[-1] > best_score + schedule.tol else stale + 1
+            best_score = max(best_score, history.scores[-1])
+        if progress is not None:
+            progress(epoch, history)
+        if stale >= schedule.n_iter_no_change:
+            break
+    if score is not None and history.scores:
+        vector[:] = best
+    elif schedule.decay:
+        vector[:] = average
+    return history
+
+
+def pooled_score(y: Array, prediction: Array) -> float:
+    """1 − Σ(y−ŷ)²/Σy², y standardised."""
+    total = float(np.vdot(y, y))
+    error = y - prediction
+    return 1 - float(np.vdot(error, error)) / total if total > 0 else 0.0
+
+
+def tune_network(
+    network: FeedForward,
+    x: Array,
+    y: Array,
+    weight: Array | None,
+    schedule: Schedule,
+    rng: np.random.Generator,
+    *,
+    dropout: float = 0.0,
+    columns: Array | None = None,
+    optimizer: Adam | None = None,
+    validation: tuple[Array, Array] | None = None,
+    progress: Callable[[int, History], None] | None = None,
+) -> History:
+    """Fine-tune one direction as a network of its own.
+
+    Parameters
+    ----------
+    network : FeedForward
+        Trained in place.
+    x, y : ndarray of shape (n, n_units)
+        Input and target.
+    weight : ndarray of shape (n,) or None
+        Row weights.
+    schedule : Schedule
+        Length and step sizes.
+    rng : numpy.random.Generator
+        Source of randomness.
+    dropout : float in [0, 1), default=0.0
+        Share of hidden means set to zero.
+    columns : ndarray of int, optional
+        Outputs that count; the read-out of the others is left as it is.
+    optimizer : Adam, optional
+        State to go on from.
+    validation : tuple of two ndarray, optional
+        Input and target of the held-out rows.
+    progress : callable, optional
+        Called after each epoch.
+
+    Returns
+    -------
+    History
+        Losses and scores.
+    """
+    columns = np.arange(y.shape[1]) if columns is None else columns
+    tuned = network.read_out(columns)
+    y = y if len(columns) == y.shape[1] else y[:, columns]
+    ascent = tuned.zeros_like()
+
+    def gradient_of(rows: Array, mass: float) -> tuple[float, Array]:
+        share = None if weight is None else weight[rows] / mass
+        loss = gradient(
+            tuned, x[rows], y[rows], share, ascent, dropout=dropout, rng=rng
+        )
+        return loss, ascent.vector
+
+    score = None
+    if validation is not None:
+        held_x, held_y = validation
+
+        def score() -> float:
+            return pooled_score(held_y[:, columns], forward(tuned, held_x)[0])
+
+    history = descend(
+        tuned.vector,
+        gradient_of,
+        len(x),
+        weight,
+        schedule,
+        rng,
+        optimizer=optimizer,
+        score=score,
+        progress=progress,
+    )
+    for mine, best in zip(network.weights[:-1], tuned.weights[:-1], strict=True):
+        mine[...] = best
+    for mine, best in zip(network.biases[:-1], tuned.biases[:-1], strict=True):
+        mine[...] = best
+    network.weights[-1][:, columns] = tuned.weights[-1]
+    network.biases[-1][columns] = tuned.biases[-1]
+    return history
+
+
+def tune_joint(
+    model: FlatChain,
+    x: Array,
+    y: Array,
+    weight: Array | None,
+    schedule: Schedule,
+    rng: np.random.Generator,
+    *,
+    initial: Sequence[Array],
+    n_iter: int = 1,
+    damping: float = 0.0,
+    dropout: float = 0.0,
+    x_target: slice | Array = slice(None),
+    y_target: slice | Array = slice(None),
+    optimizer: Adam | None = None,
+    score: Callable[[], float] | None = None,
+    progress: Callable[[int, History], None] | None = None,
+) -> History:
+    """Fine-tune both directions in one weight set.
+
+    Parameters
+    ----------
+    model : FlatChain
+        Trained in place.
+    x, y : ndarray of shape (n, n_units)
+        The views, standardised.
+    weight : ndarray of shape (n,) or None
+        Row weights.
+    schedule : Schedule
+        Length and step sizes.
+    rng : numpy.random.Generator
+        Source of randomness.
+    initial : sequence of ndarray, each of shape (J_l,)
+        Means from which inference starts.
+    n_iter, damping, dropout
+        As in :func:`add_prediction_gradient`.
+    x_target, y_target : slice or index array
+        Columns that count.
+    optimizer : Adam, optional
+        State to go on from.
+    score : callable, optional
+        Validation score of the current parameters.
+    progress : callable, optional
+        Called after each epoch.
+
+    Returns
+    -------
+    History
+        Losses and scores.
+    """
+    ascent = model.zeros_like()
+    directions = (
+        (model.chain, ascent.chain, x, y, tuple(initial), y_target),
+        (mirror(model.chain), mirror(ascent.chain), y, x, tuple(initial)[::-1], x_target),
+    )
+
+    def gradient_of(rows: Array, mass: float) -> tuple[float, Array]:
+        ascent.vector[:] = 0
+        share = (
+            np.full(len(rows), 1 / mass, dtype=x.dtype)
+            if weight is None
+            else weight[rows] / mass
+        )
+        loss = 0.0
+        for chain, out, source, goal, start, target in directions:
+            loss += add_prediction_gradient(
+                chain,
+                source[rows],
+                goal[rows],
+                share,
+                out,
+                initial=start,
+                n_iter=n_iter,
+                damping=damping,
+                target=target,
+                dropout=dropout,
+                rng=rng,
+            )
+        return loss, ascent.vector
+
+    return descend(
+        model.vector,
+        gradient_of,
+        len(x),
+        weight,
+        schedule,
+        rng,
+        optimizer=optimizer,
+        score=score,
+        project=lambda: guard_log_variance(model.chain),
+        progress=progress,
+    )

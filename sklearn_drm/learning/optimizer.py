@@ -1,0 +1,116 @@
+"""Adam on one flat parameter vector."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_drm.core.units import Array
+
+__all__ = ["Adam", "clip_norm"]
+
+
+class Adam:
+    """Adaptive moment estimation; its state takes its size from the first step.
+
+    Parameters
+    ----------
+    beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
+        Decay of the first and second moment.
+    epsilon : float, default=1e-8
+        Added to the root of the second moment.
+
+    References
+    ----------
+    D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+    algorithm 1.
+
+    Examples
+    --------
+    The first step has the size of the learning rate, whatever the gradient's:
+
+    >>> import numpy as np
+    >>> from sklearn_drm.learning.optimizer import Adam
+    >>> Adam().step(np.array([1e-3, -10.0]), 0.1).round(6)
+    array([ 0.099999, -0.1     ])
+    """
+
+    def __init__(
+        self,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> None:
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_steps = 0
+        self._state: tuple[Array, Array, Array, Array] | None = None
+
+    def step(self, gradient: Array, learning_rate: float) -> Array:
+        """Increment in the direction of the gradient.
+
+        Parameters
+        ----------
+        gradient : ndarray of shape (n_parameters,)
+            Direction of ascent.
+        learning_rate : float > 0
+            Step size.
+
+        Returns
+        -------
+        ndarray of shape (n_parameters,)
+            Increment to add; the array is reused at the next call.
+        """
+        if self._state is None:
+            self._state = (
+                np.zeros_like(gradient),
+                np.zeros_like(gradient),
+                np.empty_like(gradient),
+                np.empty_like(gradient),
+            )
+        self.n_steps += 1
+        first, second, buffer, increment = self._state
+        first *= self.beta_1
+        np.multiply(gradient, 1 - self.beta_1, out=buffer)
+        first += buffer
+        second *= self.beta_2
+        np.multiply(gradient, gradient, out=buffer)
+        buffer *= 1 - self.beta_2
+        second += buffer
+        # Both bias corrections enter through two scalars.
+        root = float(np.sqrt(1 - self.beta_2**self.n_steps))
+        rate = learning_rate * root / (1 - self.beta_1**self.n_steps)
+        np.sqrt(second, out=buffer)
+        buffer += self.epsilon * root
+        np.divide(first, buffer, out=increment)
+        increment *= rate
+        return increment
+
+
+def clip_norm(gradient: Array, max_norm: float) -> float:
+    """Scale a gradient down, in place, to a largest Euclidean norm.
+
+    Parameters
+    ----------
+    gradient : ndarray of shape (n_parameters,)
+        Changed in place where its norm is larger.
+    max_norm : float > 0
+        Largest norm allowed.
+
+    Returns
+    -------
+    float
+        The norm before clipping; nan or inf where the gradient is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm.learning.optimizer import clip_norm
+    >>> gradient = np.array([3.0, 4.0])
+    >>> clip_norm(gradient, 1.0), gradient
+    (5.0, array([0.6, 0.8]))
+    """
+    norm = float(np.sqrt(gradient @ gradient))
+    if norm > max_norm:
+        gradient *= max_norm / norm
+    return norm

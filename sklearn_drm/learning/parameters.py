@@ -1,0 +1,96 @@
+"""A chain whose parameters are views of one flat vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sklearn_drm.core.chain import Chain
+from sklearn_drm.core.units import Array, Units
+
+__all__ = ["FlatChain", "flatten_chain"]
+
+
+@dataclass(frozen=True)
+class FlatChain:
+    """Parameters of a chain in one vector, and the chain that reads them.
+
+    Parameters
+    ----------
+    vector : ndarray of shape (n_parameters,)
+        All weights, then the parameters of every layer.
+    chain : Chain
+        Arrays of the chain are views of ``vector``: an in-place update of one is
+        an update of the other.
+    """
+
+    vector: Array
+    chain: Chain
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Rebuilt on unpickling, so that the chain reads the vector again.
+        return flatten_chain, (self.chain,)
+
+    def zeros_like(self) -> FlatChain:
+        """A chain of the same layout, all zero; holds gradients or increments."""
+        return _bind(self.chain, np.zeros_like(self.vector))
+
+    def astype(self, dtype: np.typing.DTypeLike) -> FlatChain:
+        """An independent copy in another data type."""
+        return _bind(self.chain, self.vector.astype(dtype))
+
+    def copy(self) -> FlatChain:
+        """An independent copy."""
+        return _bind(self.chain, self.vector.copy())
+
+
+def flatten_chain(chain: Chain) -> FlatChain:
+    """Copy a chain's parameters into one vector.
+
+    Parameters
+    ----------
+    chain : Chain
+        Any chain; not changed.
+
+    Returns
+    -------
+    FlatChain
+        The copy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm.core.chain import random_chain
+    >>> from sklearn_drm.core.units import Gaussian
+    >>> from sklearn_drm.learning.parameters import flatten_chain
+    >>> view = Gaussian(np.zeros(2), np.zeros(2))
+    >>> flat = flatten_chain(random_chain([view, view], [3], np.random.default_rng(0)))
+    >>> flat.vector[:] = 1.0
+    >>> float(flat.chain.weights[0].min())
+    1.0
+    """
+    arrays = [*chain.weights]
+    for layer in chain.units:
+        arrays.extend(layer.parameters.values())
+    return _bind(chain, np.concatenate([array.ravel() for array in arrays]))
+
+
+def _bind(chain: Chain, vector: Array) -> FlatChain:
+    position = 0
+
+    def take(shape: tuple[int, ...]) -> Array:
+        nonlocal position
+        size = int(np.prod(shape))
+        view = vector[position : position + size].reshape(shape)
+        position += size
+        return view
+
+    weights = [take(weight.shape) for weight in chain.weights]
+    units: list[Units] = []
+    for layer in chain.units:
+        record: Any = layer
+        parameters = {name: take(a.shape) for name, a in layer.parameters.items()}
+        units.append(replace(record, **parameters))
+    return FlatChain(vector, Chain(units, weights))

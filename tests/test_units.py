@@ -1,0 +1,168 @@
+"""Unit types against quadrature, enumeration and numerical derivatives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from sklearn_drm.core.units import Bernoulli, Gaussian
+from tests import chains
+
+STEP = 1e-5
+
+
+def layer_and_field(kind, n_rows=1, n_units=3, seed=0):
+    rng = np.random.default_rng(seed)
+    layer = chains.make_view(kind, n_units, rng)
+    return layer, rng.standard_normal((n_rows, n_units)), rng
+
+
+def enumerated(layer, field):
+    """Probabilities of all values of a discrete layer at one field."""
+    values = chains.all_values(layer)
+    log_p = -layer.energy(values) + layer.coupling(values) @ field[0]
+    return values, log_p
+
+
+@pytest.mark.parametrize("kind", ["bernoulli", "categorical"])
+@pytest.mark.parametrize("seed", range(3))
+def test_discrete_layers_match_enumeration(kind, seed):
+    layer, field, _ = layer_and_field(kind, seed=seed)
+    values, log_p = enumerated(layer, field)
+    log_z = np.log(np.exp(log_p).sum())
+    p = np.exp(log_p - log_z)
+    mean = p @ values
+    np.testing.assert_allclose(layer.log_normalizer(field), log_z, rtol=1e-12)
+    np.testing.assert_allclose(layer.mean(field)[0], mean, rtol=1e-12)
+    np.testing.assert_allclose(
+        layer.variance(field)[0], p @ values**2 - mean**2, rtol=1e-10
+    )
+    entropy = layer.entropy(layer.mean(field))[0]
+    np.testing.assert_allclose(entropy, -p @ np.log(p), rtol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gaussian_layer_matches_quadrature(seed):
+    layer, field, _ = layer_and_field("gaussian", n_units=1, seed=seed)
+
+    def density(v):
+        value = np.array([[v]])
+        return float(np.exp(-layer.energy(value) + layer.coupling(value) * field)[0, 0])
+
+    z = quad(density, -30, 30, epsabs=1e-13)[0]
+    mean = quad(lambda v: v * density(v), -30, 30, epsabs=1e-13)[0] / z
+    second = quad(lambda v: v * v * density(v), -30, 30, epsabs=1e-13)[0] / z
+    np.testing.assert_allclose(layer.log_normalizer(field)[0], np.log(z), atol=1e-10)
+    np.testing.assert_allclose(layer.mean(field)[0, 0], mean, atol=1e-9)
+    np.testing.assert_allclose(
+        layer.variance(field)[0, 0], second - mean**2, rtol=1e-8
+    )
+    np.testing.assert_allclose(
+        layer.entropy(np.zeros((1, 1)))[0],
+        0.5 * np.log(2 * np.pi * np.e * (second - mean**2)),
+        rtol=1e-8,
+    )
+
+
+@pytest.mark.parametrize("kind", chains.KINDS)
+def test_field_derivative_of_log_normalizer_is_mean_coupling(kind):
+    layer, field, _ = layer_and_field(kind)
+    expected = layer.coupling(layer.mean(field))[0]
+    for unit in range(layer.n_units):
+        shift = np.zeros_like(field)
+        shift[0, unit] = STEP
+        slope = layer.log_normalizer(field + shift) - layer.log_normalizer(
+            field - shift
+        )
+        np.testing.assert_allclose(slope / (2 * STEP), expected[unit], atol=1e-8)
+
+
+def test_curvature_is_the_second_derivative_for_gaussians():
+    layer, field, _ = layer_and_field("gaussian")
+    for unit in range(layer.n_units):
+        shift = np.zeros_like(field)
+        shift[0, unit] = 1e-3
+        second = (
+            layer.log_normalizer(field + shift)
+            - 2 * layer.log_normalizer(field)
+            + layer.log_normalizer(field - shift)
+        ) / 1e-6
+        np.testing.assert_allclose(second, layer.curvature()[unit], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", chains.KINDS)
+def test_samples_have_exact_moments(kind):
+    layer, field, rng = layer_and_field(kind)
+    n = 40_000
+    draws = layer.sample(np.repeat(field, n, axis=0), rng)
+    mean, variance = layer.mean(field)[0], layer.variance(field)[0]
+    error = (draws.mean(axis=0) - mean) / np.sqrt(variance / n)
+    assert np.abs(error).max() < 4
+    np.testing.assert_allclose(draws.var(axis=0), variance, rtol=0.05)
+
+
+@pytest.mark.parametrize("kind", chains.KINDS)
+def test_statistics_are_parameter_derivatives(kind):
+    layer, field, rng = layer_and_field(kind, n_rows=4)
+    values = chains.make_values(layer, 4, rng)
+    weight = rng.random(4)
+
+    def negative_energy(changed):
+        # The coupling depends on the variance, so it is part of the derivative.
+        coupled = np.einsum("nk,nk->n", changed.coupling(values), field)
+        return weight @ (coupled - changed.energy(values))
+
+    def log_normalizer(changed):
+        return weight @ changed.log_normalizer(field)
+
+    for function, statistics in (
+        (negative_energy, layer.statistics(values, field, weight)),
+        (log_normalizer, layer.expected_statistics(field, weight)),
+    ):
+        for name, array in layer.parameters.items():
+            for unit in range(layer.n_units):
+                slopes = []
+                for sign in (1, -1):
+                    changed = array.copy()
+                    changed[unit] += sign * STEP
+                    parameters = {**layer.parameters, name: changed}
+                    slopes.append(function(type(layer)(**parameters)))
+                slope = (slopes[0] - slopes[1]) / (2 * STEP)
+                got = statistics[name][unit]
+                if function is log_normalizer and name == "log_variance":
+                    # The field itself is fixed here, as it is in the statistic.
+                    np.testing.assert_allclose(got, slope, atol=1e-7)
+                else:
+                    np.testing.assert_allclose(got, slope, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", chains.KINDS)
+@pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
+def test_interpolated_layer_has_the_interpolated_energy(kind, beta):
+    layer, field, rng = layer_and_field(kind, n_rows=5)
+    base = chains.make_view(kind, layer.n_units, rng)
+    values = chains.make_values(layer, 5, rng)
+    middle, ratio, constant = layer.interpolate(base, beta)
+    expected = (1 - beta) * base.energy(values) + beta * layer.energy(values)
+    np.testing.assert_allclose(middle.energy(values) - constant, expected, atol=1e-12)
+    np.testing.assert_allclose(
+        layer.coupling(values), ratio * middle.coupling(values), atol=1e-12
+    )
+
+
+def test_bernoulli_saturates_without_overflow():
+    layer = Bernoulli(np.zeros(2))
+    field = np.array([[1e4, -1e4]])
+    assert layer.mean(field).tolist() == [[1.0, 0.0]]
+    assert np.isfinite(layer.log_normalizer(field)).all()
+    assert layer.entropy(layer.mean(field)).tolist() == [0.0]
+
+
+def test_float32_stays_float32():
+    rng = np.random.default_rng(0)
+    layer = Gaussian(np.zeros(3, np.float32), np.zeros(3, np.float32))
+    field = np.ones((2, 3), np.float32)
+    assert layer.sample(field, rng).dtype == np.float32
+    assert layer.mean(field).dtype == np.float32
+    assert layer.log_normalizer(field).dtype == np.float32
