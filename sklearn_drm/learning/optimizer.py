@@ -111,6 +111,6 @@ def clip_norm(gradient: Array, max_norm: float) -> float:
     (5.0, array([0.6, 0.8]))
     """
     norm = float(np.sqrt(gradient @ gradient))
-    if norm > max_norm:
+    if max_norm < norm < np.inf:
         gradient *= max_norm / norm
     return norm

@@ -1,0 +1,399 @@
+"""Learning: gradients by finite differences, optimiser, phases."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import logsumexp
+
+from sklearn_drm.core import exact
+from sklearn_drm.core.chain import energy, mirror
+from sklearn_drm.core.mean_field import mean_field
+from sklearn_drm.core.units import Gaussian
+from sklearn_drm.learning.contrastive_divergence import (
+    SIGMA_RANGE,
+    ContrastiveDivergence,
+    DivergenceError,
+    batches,
+    guard_log_variance,
+    pretrain,
+)
+from sklearn_drm.learning.feed_forward import FeedForward, forward, gradient, unroll
+from sklearn_drm.learning.fine_tuning import (
+    Schedule,
+    descend,
+    pooled_score,
+    tune_joint,
+    tune_network,
+)
+from sklearn_drm.learning.gradient import (
+    add_statistics,
+    centre_gradient,
+    uncentre_increment,
+)
+from sklearn_drm.learning.multi_prediction import add_prediction_gradient
+from sklearn_drm.learning.optimizer import Adam, clip_norm
+from sklearn_drm.learning.parameters import flatten_chain
+from tests.chains import KINDS, make_chain, make_values
+
+DEPTHS = [(4,), (3, 2), (2, 3, 2)]
+STEP = 1e-5
+
+
+def finite_differences(function, vector):
+    slopes = np.empty_like(vector)
+    for index in range(len(vector)):
+        values = []
+        for sign in (1, -1):
+            moved = vector.copy()
+            moved[index] += sign * STEP
+            values.append(function(moved))
+        slopes[index] = (values[0] - values[1]) / (2 * STEP)
+    return slopes
+
+
+def with_vector(flat, vector):
+    copy = flat.copy()
+    copy.vector[:] = vector
+    return copy
+
+
+def exact_gradient(flat, x, y):
+    """Data minus model statistics with both expectations enumerated."""
+    chain = flat.chain
+    out = flat.zeros_like()
+    sizes = [layer.n_units for layer in chain.hidden]
+    rows = np.array(list(itertools.product([0.0, 1.0], repeat=sum(sizes))))
+    hidden = np.split(rows, np.cumsum(sizes)[:-1], axis=1)
+    n = len(rows)
+    joint = -energy(chain, [np.repeat(x, n, 0), *hidden, np.repeat(y, n, 0)])
+    posterior = np.exp(joint - logsumexp(joint))
+    add_statistics(
+        chain, [np.repeat(x, n, 0), *hidden, np.repeat(y, n, 0)], posterior, out.chain
+    )
+    first, last = hidden[0] @ chain.weights[0].T, hidden[-1] @ chain.weights[-1]
+    prior = chain.x.log_normalizer(first) + chain.y.log_normalizer(last)
+    for layer, state in zip(chain.hidden, hidden, strict=True):
+        prior = prior - layer.energy(state)
+    for left, weight, right in zip(
+        hidden[:-1], chain.weights[1:-1], hidden[1:], strict=True
+    ):
+        prior = prior + np.einsum("ni,ni->n", left @ weight, right)
+    prior = np.exp(prior - logsumexp(prior))
+    ends = (0, len(chain.units) - 1)
+    add_statistics(
+        chain,
+        [chain.x.mean(first), *hidden, chain.y.mean(last)],
+        -prior,
+        out.chain,
+        expected=ends,
+    )
+    return out
+
+
+@pytest.mark.parametrize("x_kind", KINDS)
+@pytest.mark.parametrize("y_kind", KINDS)
+@pytest.mark.parametrize("hidden", DEPTHS)
+def test_likelihood_gradient(x_kind, y_kind, hidden):
+    flat = flatten_chain(make_chain(x_kind, y_kind, hidden, seed=1))
+    rng = np.random.default_rng(0)
+    x, y = (make_values(layer, 1, rng) for layer in (flat.chain.x, flat.chain.y))
+
+    def log_p(vector):
+        return exact.log_likelihood(with_vector(flat, vector).chain, x, y)[0]
+
+    numeric = finite_differences(log_p, flat.vector)
+    np.testing.assert_allclose(exact_gradient(flat, x, y).vector, numeric, atol=1e-7)
+
+
+@pytest.mark.parametrize("hidden", DEPTHS)
+def test_centred_gradient_is_the_gradient_in_centred_coordinates(hidden):
+    flat = flatten_chain(make_chain("gaussian", "bernoulli", hidden, seed=2))
+    rng = np.random.default_rng(1)
+    x, y = (make_values(layer, 1, rng) for layer in (flat.chain.x, flat.chain.y))
+    offsets = [rng.random(layer.n_units) for layer in flat.chain.units]
+    offsets[0][:] = 0
+    centred = exact_gradient(flat, x, y)
+    centre_gradient(centred.chain, offsets)
+
+    def log_p(increment):
+        moved = flat.zeros_like()
+        moved.vector[:] = increment
+        uncentre_increment(moved.chain, offsets)
+        chain = with_vector(flat, flat.vector + moved.vector).chain
+        return exact.log_likelihood(chain, x, y)[0]
+
+    numeric = finite_differences(log_p, np.zeros_like(flat.vector))
+    np.testing.assert_allclose(centred.vector, numeric, atol=1e-7)
+
+
+@pytest.mark.parametrize("n_iter", [1, 3])
+@pytest.mark.parametrize("damping", [0.0, 0.5])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("target", [slice(None), slice(1, 2)])
+@pytest.mark.parametrize("hidden", DEPTHS)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_multi_prediction_gradient(n_iter, damping, dropout, target, hidden, reverse):
+    flat = flatten_chain(make_chain(hidden=hidden, seed=3))
+    rng = np.random.default_rng(2)
+    x, y, weight = rng.normal(size=(5, 2)), rng.normal(size=(5, 3)), rng.random(5)
+    initial = [rng.random(size) for size in hidden]
+
+    def run(vector):
+        model, out = with_vector(flat, vector), flat.zeros_like()
+        loss = add_prediction_gradient(
+            mirror(model.chain) if reverse else model.chain,
+            y if reverse else x,
+            x if reverse else y,
+            weight,
+            mirror(out.chain) if reverse else out.chain,
+            initial=initial[::-1] if reverse else initial,
+            n_iter=n_iter,
+            damping=damping,
+            target=target,
+            dropout=dropout,
+            rng=np.random.default_rng(3),
+        )
+        return loss, out.vector
+
+    numeric = finite_differences(lambda vector: run(vector)[0], flat.vector)
+    np.testing.assert_allclose(-run(flat.vector)[1], numeric, atol=1e-6)
+
+
+def test_multi_prediction_loss_is_that_of_the_inference():
+    chain = make_chain(hidden=(3, 2), seed=4)
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(5, 2)), rng.normal(size=(5, 3))
+    initial = [rng.random(3), rng.random(2)]
+    out = flatten_chain(chain).zeros_like().chain
+    loss = add_prediction_gradient(
+        chain, x, y, np.full(5, 0.2), out, initial=initial, n_iter=4, damping=0.3
+    )
+    mean = mean_field(chain, x, n_iter=4, damping=0.3, initial=initial).y_mean
+    z = chain.y.log_variance
+    expected = (0.5 * ((y - mean) ** 2 * np.exp(-z) + z)).sum(axis=1).mean()
+    np.testing.assert_allclose(loss, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("hidden", DEPTHS)
+def test_unrolled_network_is_one_sweep_of_mean_field(hidden):
+    chain = make_chain(hidden=hidden, seed=5)
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(6, 2))
+    means = [rng.random(size) for size in hidden]
+    result = mean_field(chain, x, n_iter=1, damping=0.0, initial=means)
+    output, last = forward(unroll(chain, means), x)
+    np.testing.assert_allclose(last, result.hidden[-1], rtol=1e-12)
+    np.testing.assert_allclose(output, result.y_mean, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_network_gradient(dropout, weighted):
+    rng = np.random.default_rng(6)
+    network = FeedForward.bind(rng.normal(size=3 * 4 + 4 + 4 * 5 + 5 + 5 * 2 + 2), [3, 4, 5, 2])
+    x, y = rng.normal(size=(7, 3)), rng.normal(size=(7, 2))
+    weight = rng.dirichlet(np.ones(7)) if weighted else None
+    out = network.zeros_like()
+
+    def loss(vector):
+        moved = FeedForward.bind(vector, network.sizes)
+        return gradient(
+            moved, x, y, weight, out, dropout=dropout, rng=np.random.default_rng(7)
+        )
+
+    numeric = finite_differences(loss, network.vector)
+    loss(network.vector)
+    np.testing.assert_allclose(out.vector, -numeric, atol=1e-8)
+
+
+def test_dropout_keeps_the_mean_of_the_activations():
+    rng = np.random.default_rng(8)
+    network = FeedForward.bind(np.zeros(1 * 2000 + 2000 + 2000 + 1), [1, 2000, 1])
+    network.weights[1][:] = 1 / 2000
+    x, y = np.ones((1, 1)), np.zeros((1, 1))
+    loss = gradient(network, x, y, None, network.zeros_like(), dropout=0.5, rng=rng)
+    # Without dropout the output is 0.5 and the loss 0.125.
+    assert abs(np.sqrt(2 * loss) - 0.5) < 4 * 0.5 / np.sqrt(2000)
+
+
+def test_adam_follows_the_published_recursion():
+    rng = np.random.default_rng(9)
+    optimizer = Adam()
+    first = second = np.zeros(4)
+    for step in range(1, 6):
+        g = rng.normal(size=4)
+        first = 0.9 * first + 0.1 * g
+        second = 0.999 * second + 0.001 * g**2
+        expected = (
+            0.01
+            * (first / (1 - 0.9**step))
+            / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        )
+        np.testing.assert_allclose(optimizer.step(g, 0.01), expected, rtol=1e-10)
+
+
+@given(st.integers(1, 300), st.integers(1, 120), st.integers(0, 2**32 - 1))
+def test_batches_are_a_partition(n_rows, size, seed):
+    parts = batches(n_rows, size, np.random.default_rng(seed))
+    assert sorted(np.concatenate(parts)) == list(range(n_rows))
+    assert max(map(len, parts)) <= size
+
+
+def test_clipping_reports_non_finite_gradients():
+    assert np.isnan(clip_norm(np.array([np.nan, 1.0]), 1.0))
+    assert np.isinf(clip_norm(np.array([np.inf, 1.0]), 1.0))
+
+
+def test_sigma_stays_in_range():
+    flat = flatten_chain(make_chain(hidden=(2,)))
+    flat.chain.x.log_variance[:] = [-50, 50]
+    guard_log_variance(flat.chain)
+    np.testing.assert_allclose(np.exp(0.5 * flat.chain.x.log_variance), SIGMA_RANGE)
+
+
+def standardised(rows):
+    return (rows - rows.mean(axis=0)) / rows.std(axis=0)
+
+
+def mixture(rng, n=3000):
+    """Rows of a mixture over three coins, which one hidden layer can represent."""
+    coins = (rng.random((n, 3)) < 0.5).astype(float)
+    to_x = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, -1.0]])
+    to_y = np.array([[1.0, 0.0, 1.0], [-1.0, 2.0, 0.0], [0.0, 1.0, -2.0]])
+    x = coins @ to_x + 0.3 * rng.normal(size=(n, 2))
+    y = coins @ to_y + 0.3 * rng.normal(size=(n, 3))
+    return standardised(x), standardised(y)
+
+
+def conditional_log_likelihood(chain, x, y):
+    """Mean of log p(y|x) + log p(x|y), exact."""
+    joint = 2 * exact.log_likelihood(chain, x, y)
+    alone = exact.log_likelihood(chain, x) + exact.log_likelihood(chain, None, y)
+    return float((joint - alone).mean())
+
+
+@pytest.mark.parametrize("clamp", ["none", "alternate"])
+def test_contrastive_divergence_learns_the_distribution(clamp):
+    rng = np.random.default_rng(10)
+    x, y = mixture(rng)
+    flat = flatten_chain(make_chain(hidden=(4,), seed=7, scale=0.3))
+    flat.vector[sum(weight.size for weight in flat.chain.weights) :] = 0
+    trainer = ContrastiveDivergence(flat, n_gibbs_steps=5, clamp=clamp)
+    pretrain(
+        trainer,
+        x,
+        y,
+        np.ones(len(x)),
+        n_epochs=60,
+        batch_size=100,
+        learning_rate=0.01,
+        rng=rng,
+    )
+    covariance = np.corrcoef(np.hstack([x, y]).T)
+    full = np.linalg.slogdet(covariance)[1]
+    of_x = np.linalg.slogdet(covariance[:2, :2])[1]
+    of_y = np.linalg.slogdet(covariance[2:, 2:])[1]
+    constant = -0.5 * 5 * (np.log(2 * np.pi) + 1)
+    # The best full-covariance Gaussian is the thing to beat.
+    if clamp == "none":
+        reached = exact.log_likelihood(flat.chain, x, y).mean()
+        assert reached > constant - 0.5 * full + 0.2
+    else:
+        reached = conditional_log_likelihood(flat.chain, x, y)
+        assert reached > constant - 0.5 * (2 * full - of_x - of_y) + 0.3
+
+
+def test_divergence_is_raised_not_returned():
+    flat = flatten_chain(make_chain(hidden=(3,)))
+    trainer = ContrastiveDivergence(flat)
+    flat.vector[0] = np.nan
+    x, y = np.ones((4, 2)), np.ones((4, 3))
+    with pytest.raises(DivergenceError, match="pretrain_learning_rate"):
+        trainer.update(x, y, np.full(4, 0.25), 0.1, np.random.default_rng(0))
+
+    def broken(rows, mass):
+        return np.nan, np.zeros(2)
+
+    with pytest.raises(DivergenceError, match="learning_rate"):
+        descend(
+            np.zeros(2), broken, 10, None, Schedule(1, 5, 0.1), np.random.default_rng(0)
+        )
+
+
+def test_descent_returns_the_best_parameters_seen():
+    vector = np.zeros(1)
+    scores = iter([0.1, 0.9, 0.5, 0.4, 0.3])
+    seen = []
+
+    def score():
+        seen.append(vector.copy())
+        return next(scores)
+
+    def gradient_of(rows, mass):
+        return 1.0, np.ones(1)
+
+    schedule = Schedule(50, 10, 0.1, n_iter_no_change=3)
+    history = descend(
+        vector, gradient_of, 10, None, schedule, np.random.default_rng(0), score=score
+    )
+    assert len(history.scores) == 5
+    assert vector == seen[1]
+
+
+def regression(rng, n=400):
+    x = rng.normal(size=(n, 3))
+    y = standardised(np.column_stack([np.sin(2 * x[:, 0]), x[:, 1] * x[:, 2]]))
+    return standardised(x), y
+
+
+def test_tuning_one_direction_reaches_a_known_function():
+    rng = np.random.default_rng(11)
+    x, y = regression(rng)
+    chain = make_chain(hidden=(40, 40), n_x=3, n_y=2, seed=8)
+    network = unroll(chain, [np.full(40, 0.5)] * 2)
+    tune_network(network, x, y, None, Schedule(300, 50, 0.01), rng)
+    assert pooled_score(y, forward(network, x)[0]) > 0.95
+
+
+def test_weights_count_rows():
+    """Integer weights have the gradient of repeated rows."""
+    rng = np.random.default_rng(12)
+    network = FeedForward.bind(rng.normal(size=3 * 4 + 4 + 4 * 2 + 2), [3, 4, 2])
+    x, y = rng.normal(size=(6, 3)), rng.normal(size=(6, 2))
+    repeats = np.array([1, 2, 0, 3, 1, 1])
+    a, b = network.zeros_like(), network.zeros_like()
+    gradient(network, x, y, repeats / repeats.sum(), a)
+    gradient(network, x.repeat(repeats, axis=0), y.repeat(repeats, axis=0), None, b)
+    np.testing.assert_allclose(a.vector, b.vector, atol=1e-12)
+
+
+def test_one_weight_set_learns_both_directions():
+    rng = np.random.default_rng(13)
+    t = rng.normal(size=(600, 2))
+    x = standardised(np.column_stack([t[:, 0], np.tanh(t[:, 1]), t.sum(axis=1)]))
+    y = standardised(np.column_stack([t[:, 1], t[:, 0] - t[:, 1]]))
+    units = [Gaussian(np.zeros(n), np.zeros(n)) for n in (3, 2)]
+    chain = make_chain(hidden=(30, 30), n_x=3, n_y=2, seed=9)
+    flat = flatten_chain(type(chain)([units[0], *chain.hidden, units[1]], chain.weights))
+    initial = [np.full(30, 0.5)] * 2
+    tune_joint(
+        flat, x, y, None, Schedule(150, 50, 0.005), rng, initial=initial, n_iter=1
+    )
+    for model, source, goal in ((flat.chain, x, y), (mirror(flat.chain), y, x)):
+        predicted = mean_field(model, source, n_iter=1, damping=0.0, initial=initial).y_mean
+        assert pooled_score(goal, predicted) > 0.9
+
+
+def test_flat_chains_and_networks_survive_pickling_as_views():
+    flat = pickle.loads(pickle.dumps(flatten_chain(make_chain())))
+    flat.vector[:] = 2.0
+    assert all((weight == 2).all() for weight in flat.chain.weights)
+    network = pickle.loads(pickle.dumps(unroll(make_chain(), [np.ones(3), np.ones(2)])))
+    network.vector[:] = 3.0
+    assert all((weight == 3).all() for weight in network.weights)
