@@ -20,10 +20,13 @@ class Scaling:
     ----------
     location, scale : ndarray of shape (n_units,)
         Training mean and standard deviation; scale is 1 for a constant column.
+    constant : ndarray of bool of shape (n_units,)
+        Columns that had one value in training; predicted as that value.
     """
 
     location: Array
     scale: Array
+    constant: Array
 
     @classmethod
     def from_rows(cls, rows: Array, weight: Array | None = None) -> Scaling:
@@ -49,8 +52,9 @@ class Scaling:
         scale = np.sqrt(variance)
         # Below this a column is constant up to rounding.
         smallest = 10 * np.finfo(np.float64).eps * np.abs(location)
-        scale[scale <= smallest] = 1.0
-        return cls(location, scale)
+        constant = scale <= smallest
+        scale[constant] = 1.0
+        return cls(location, scale, constant)
 
     def standardize(self, rows: Array) -> Array:
         """(rows − location)/scale, in the data type of the rows."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.linear_model import Ridge
 
 from sklearn_drm.core import chain as chains
 from sklearn_drm.core.predictor import MeanFieldInference, Predictor
@@ -21,15 +22,15 @@ __all__ = [
     "initial_chain",
     "network_predictor",
     "pooled_score",
-    "refit_readout",
     "residual_variance",
     "unrolled_networks",
+    "with_read_out",
 ]
 
 Columns = slice | Array
 
-# Fewer held-out rows than this say nothing about when to stop.
-_MIN_VALIDATION_ROWS = 10
+# Fewer held-out rows than this are too noisy to stop by.
+_MIN_VALIDATION_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -143,29 +144,46 @@ def residual_variance(
     return np.maximum(variance, 1e-6).astype(y.dtype)
 
 
-def refit_readout(
-    hidden: Array,
-    target: Array,
+def with_read_out(
+    predictor: Predictor,
+    source: Array,
+    goal: Array,
     weight: Array | None,
-    columns: Array,
-    read_weight: Array,
-    read_bias: Array,
-    penalty: float = 1.0,
-) -> None:
-    """Ridge read-out of some output columns from hidden means, in place.
+    *,
+    target: Array,
+    constant: Array,
+) -> Predictor:
+    """Give the columns outside the target, and the constant ones, a read-out.
 
-    Columns that the fine-tuning loss did not count would otherwise keep a read-out
-    that no longer fits the hidden units.
+    Parameters
+    ----------
+    predictor : Predictor
+        Fine-tuned for the target columns.
+    source, goal : ndarray of shape (n, n_units)
+        Training rows.
+    weight : ndarray of shape (n,) or None
+        Row weights.
+    target : ndarray of int
+        Columns that the loss counted.
+    constant : ndarray of bool of shape (n_out,)
+        Columns with one value.
+
+    Returns
+    -------
+    Predictor
+        The same hidden units; columns outside the target are read out by ridge
+        regression, since theirs no longer fits the hidden units; constant columns
+        are predicted as zero, their standardised value.
     """
-    h = hidden.astype(np.float64)
-    t = target[:, columns].astype(np.float64)
-    h_mean, t_mean = np.average(h, axis=0, weights=weight), np.average(
-        t, axis=0, weights=weight
-    )
-    h -= h_mean
-    weighted = h if weight is None else h * weight[:, None]
-    gram = weighted.T @ h
-    gram[np.diag_indices_from(gram)] += penalty
-    solution = np.linalg.solve(gram, weighted.T @ (t - t_mean))
-    read_weight[:, columns] = solution
-    read_bias[columns] = t_mean - h_mean @ solution
+    others = np.setdiff1d(np.arange(goal.shape[1]), target)
+    if not others.size and not constant.any():
+        return predictor
+    read_weight, read_bias = predictor.weight.copy(), predictor.bias.copy()
+    if others.size:
+        hidden = predictor.hidden(source)
+        ridge = Ridge(alpha=1.0).fit(hidden, goal[:, others], sample_weight=weight)
+        read_weight[:, others] = ridge.coef_.T
+        read_bias[others] = ridge.intercept_
+    read_weight[:, constant] = 0
+    read_bias[constant] = 0
+    return replace(predictor, weight=read_weight, bias=read_bias)

@@ -63,9 +63,9 @@ class GGDRMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: 
         Initial step size of pre-training (Adam).
     n_gibbs_steps : int, default=3
         k of contrastive divergence.
-    fine_tune_epochs : int, default=200
+    fine_tune_epochs : int, default=60
         Largest number of passes of fine-tuning.
-    learning_rate : float, default=0.002
+    learning_rate : float, default=0.005
         Initial step size of fine-tuning (Adam).
     batch_size : int, default=100
         Rows in a batch.
@@ -88,7 +88,7 @@ class GGDRMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: 
         predicted by a ridge read-out of the same hidden units.
     early_stopping : bool, default=True
         Hold rows out and keep the parameters that predict them best. Off by itself
-        when the fraction is fewer than ten rows.
+        when the fraction is fewer than fifty rows.
     validation_fraction : float in (0, 1), default=0.1
         Share of rows (whole groups where ``groups`` is given) held out.
     n_iter_no_change : int, default=10
@@ -166,8 +166,8 @@ class GGDRMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: 
         pretrain_epochs: int = 3,
         pretrain_learning_rate: float = 0.001,
         n_gibbs_steps: int = 3,
-        fine_tune_epochs: int = 200,
-        learning_rate: float = 0.002,
+        fine_tune_epochs: int = 60,
+        learning_rate: float = 0.005,
         batch_size: int = 100,
         n_mean_field_iter: int | None = None,
         damping: float = 0.5,
@@ -793,16 +793,6 @@ class GGDRMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: 
                 validation=validation,
                 progress=self._progress(view),
             )
-            others = np.setdiff1d(np.arange(goal.shape[1]), columns)
-            if others.size:
-                _training.refit_readout(
-                    network(source),
-                    goal,
-                    train.weight,
-                    others,
-                    network.weights[-1],
-                    network.biases[-1],
-                )
             self._record(view, history.losses)
             if held is not None:
                 self.validation_scores_.setdefault(view, []).extend(history.scores)
@@ -874,10 +864,11 @@ class GGDRMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: 
         rows = train if held is None else held
         self.predictors_: dict[str, Predictor] = {}
         mirrored = mirror(self.model_)
-        for view, model, source, goal, index in (
-            ("y", self.model_, rows.x, rows.y, 0),
-            ("x", mirrored, rows.y, rows.x, 1),
-        ):
+        for view, model, index in (("y", self.model_, 0), ("x", mirrored, 1)):
+            source, goal = (rows.x, rows.y) if view == "y" else (rows.y, rows.x)
+            tuned_source, tuned_goal = (
+                (train.x, train.y) if view == "y" else (train.y, train.x)
+            )
             if self._networks is None:
                 predictor = _training.chain_predictor(
                     model.chain, model.means, **self._inference()
@@ -886,12 +877,20 @@ class GGDRMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: 
                 predictor = _training.network_predictor(
                     self._networks[index], np.ones(goal.shape[1], goal.dtype)
                 )
+            predictor = _training.with_read_out(
+                predictor,
+                goal=tuned_goal,
+                source=tuned_source,
+                weight=train.weight,
+                target=self._target(view if self.fine_tune else None, goal.shape[1]),
+                constant=model.y_scaling.constant,
+            )
             if self.fine_tune is not None:
                 variance = _training.residual_variance(
                     predictor.mean, source, goal, rows.weight
                 )
-                predictor = Predictor(
-                    predictor.hidden, predictor.weight, predictor.bias, variance, False
+                predictor = replace(
+                    predictor, variance=variance, hidden_variance=False
                 )
             self.predictors_[view] = predictor
 
@@ -905,7 +904,9 @@ class GGDRMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: 
             "method": self.mean_field,
         }
 
-    def _target(self, view: str, n_columns: int) -> Array:
+    def _target(self, view: str | None, n_columns: int) -> Array:
+        if view is None:
+            return np.arange(n_columns)
         name = f"{view}_target"
         return self._columns(getattr(self, name), n_columns, name)
 

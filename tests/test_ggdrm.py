@@ -1,0 +1,466 @@
+"""`GGDRMRegressor`: contract, both directions, persistence, properties."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold
+
+from sklearn_drm import GGDRMRegressor
+from sklearn_drm.core import exact
+from sklearn_drm.core.model import mirror
+
+QUICK = {"fine_tune_epochs": 5, "pretrain_epochs": 1, "n_hidden_units": 8}
+
+
+def two_views(n=400, seed=0, dtype=np.float64):
+    """Two views of three latent variables, related without being linear."""
+    rng = np.random.default_rng(seed)
+    t = rng.normal(size=(n, 3))
+    x = np.column_stack([t, np.tanh(2 * t[:, 0]) + t[:, 1]])
+    bent = np.sin(2 * t[:, 0]) + t[:, 2]
+    y = np.column_stack([bent, t[:, 1] * np.abs(t[:, 1]) - t[:, 0], t[:, 2]])
+    noise = 0.2 * rng.normal(size=(n, 7))
+    return (x + noise[:, :4]).astype(dtype), (5 + 3 * (y + noise[:, 4:])).astype(dtype)
+
+
+@pytest.mark.parametrize("fine_tune", ["separate", "joint"])
+def test_one_fit_predicts_both_ways(fine_tune):
+    x, y = two_views(3000)
+    held = slice(2500, None)
+    model = GGDRMRegressor(fine_tune=fine_tune, random_state=0)
+    model.fit(x[:2500], y[:2500])
+    linear = Ridge().fit(x[:2500], y[:2500]).score(x[held], y[held])
+    reverse = Ridge().fit(y[:2500], x[:2500]).score(y[held], x[held])
+    assert model.score(x[held], y[held]) > linear
+    assert model.score_x(x[held], y[held]) > reverse
+
+
+def test_untuned_model_predicts_both_ways():
+    x, y = two_views(2000)
+    model = GGDRMRegressor(
+        n_hidden_units=50,
+        fine_tune=None,
+        pretrain_epochs=60,
+        pretrain_learning_rate=0.005,
+        random_state=0,
+    ).fit(x, y)
+    assert model.score(x, y) > 0.4
+    assert model.score_x(x, y) > 0.4
+    assert set(model.loss_curve_) == {"pretrain"}
+
+
+@pytest.mark.parametrize("fine_tune", ["separate", "joint", None])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_data_type_and_shapes(fine_tune, dtype):
+    x, y = two_views(60, dtype=dtype)
+    model = GGDRMRegressor(fine_tune=fine_tune, random_state=0, **QUICK).fit(x, y)
+    mean, std = model.predict_y(x, return_std=True)
+    back, back_std = model.predict_x(y, return_std=True)
+    assert mean.shape == std.shape == y.shape
+    assert back.shape == back_std.shape == x.shape
+    assert {a.dtype for a in (mean, std, back, back_std)} == {np.dtype(dtype)}
+    assert (std > 0).all() and (back_std > 0).all()
+    assert model.model_.weights[0].dtype == dtype
+    assert model.sample_y(x, 3).shape == (3, 60, 3)
+    assert model.sample_x(y, 2).shape == (2, 60, 4)
+    drawn = model.sample(5, n_sweeps=5)
+    assert drawn[0].shape == (5, 4) and drawn[1].shape == (5, 3)
+    for hidden in (
+        model.transform_x(x),
+        model.transform_y(y),
+        model.transform_pair(x, y),
+    ):
+        assert hidden.shape == (60, 16)
+        assert ((hidden >= 0) & (hidden <= 1)).all()
+
+
+def test_one_dimensional_y():
+    x, y = two_views(80)
+    model = GGDRMRegressor(random_state=0, **QUICK).fit(x, y[:, 0])
+    assert model.n_outputs_ == 1
+    assert model.predict_y(x).shape == (80,)
+    assert model.sample_y(x, 2).shape == (2, 80)
+    np.testing.assert_allclose(model.predict_x(y[:, 0]), model.predict_x(y[:, :1]))
+
+
+def test_mirror_swaps_the_predictors_and_keeps_the_density():
+    x, y = two_views(200)
+    model = GGDRMRegressor(2, 4, random_state=0, pretrain_epochs=20).fit(x, y)
+    swapped = mirror(model.model_)
+    a, b = model.model_.x_scaling.standardize(x), model.model_.y_scaling.standardize(y)
+    np.testing.assert_allclose(
+        exact.log_likelihood(model.model_.chain, a, b),
+        exact.log_likelihood(swapped.chain, b, a),
+        atol=1e-10,
+    )
+    untuned = clone(model).set_params(fine_tune=None).fit(x, y)
+    back = mirror(untuned.model_)
+    np.testing.assert_allclose(
+        exact.predict_exact(back.chain, b).mean,
+        exact.predict_exact(mirror(model.model_).chain, b).mean,
+        atol=1e-10,
+    )
+
+
+def test_density_integrates_to_one_in_the_units_given():
+    x, y = two_views(300)
+    x, y = 10 * x[:, :1] + 3, 0.1 * y[:, 0]
+    model = GGDRMRegressor(1, 5, random_state=0, pretrain_epochs=20).fit(x, y)
+    ends = [
+        np.linspace(a.mean() - 8 * a.std(), a.mean() + 8 * a.std(), 400)
+        for a in (x[:, 0], y)
+    ]
+    grid = np.array(np.meshgrid(*ends, indexing="ij")).reshape(2, -1).T
+    density = np.exp(model.score_samples(grid[:, :1], grid[:, 1]))
+    cell = (ends[0][1] - ends[0][0]) * (ends[1][1] - ends[1][0])
+    np.testing.assert_allclose(density.sum() * cell, 1, rtol=1e-3)
+    alone = np.exp(model.score_samples(ends[0][:, None]))
+    np.testing.assert_allclose(
+        alone, density.reshape(400, 400).sum(axis=1) * (ends[1][1] - ends[1][0]), rtol=1e-3
+    )
+    assert model.log_partition().standard_error == 0
+
+
+def test_approximate_density_is_near_the_exact_one():
+    """Eleven units per layer are past the limit of enumeration in score_samples."""
+    x, y = two_views(300)
+    model = GGDRMRegressor(2, 11, random_state=0, pretrain_epochs=20).fit(x, y)
+    chain = model.model_.chain
+    rows = model.model_.x_scaling.standardize(x[:50])
+    targets = model.model_.y_scaling.standardize(y[:50])
+    truth = exact.log_likelihood(chain, rows, targets)
+    truth = truth - np.log(model.model_.x_scale).sum() - np.log(model.model_.y_scale).sum()
+    result = model.log_partition()
+    assert result.standard_error > 0
+    got = model.score_samples(x[:50], y[:50])
+    assert (got <= truth + 4 * result.standard_error).all()
+    assert (truth - got).mean() < 0.5
+
+
+def test_samples_spread_like_the_residuals_and_centre_on_the_prediction():
+    x, y = two_views(2000)
+    model = GGDRMRegressor(random_state=0, fine_tune_epochs=30).fit(x, y)
+    mean, std = model.predict_y(x, return_std=True)
+    draws = model.sample_y(x, 200, random_state=1)
+    error = (draws.mean(axis=0) - mean) / (std / np.sqrt(200))
+    assert np.abs(error.mean(axis=0)).max() < 0.2
+    np.testing.assert_allclose(draws.std(axis=0).mean(axis=0), std[0], rtol=0.05)
+    np.testing.assert_allclose(
+        draws.reshape(-1, 3).std(axis=0), y.std(axis=0), rtol=0.15
+    )
+
+
+def test_std_is_calibrated_on_new_rows():
+    x, y = two_views(6000)
+    model = GGDRMRegressor(random_state=0).fit(x[:3000], y[:3000])
+    for truth, (mean, std) in (
+        (y[3000:], model.predict_y(x[3000:], return_std=True)),
+        (x[3000:], model.predict_x(y[3000:], return_std=True)),
+    ):
+        assert 0.85 < np.mean(((truth - mean) / std) ** 2) < 1.15
+
+
+def test_targets_choose_the_columns_that_count():
+    x, y = two_views(1500)
+    rng = np.random.default_rng(1)
+    noisy = np.hstack([rng.normal(size=(1500, 20)), y])
+    model = GGDRMRegressor(random_state=0, y_target=slice(20, 23), fine_tune_epochs=30)
+    model.fit(x, noisy)
+    prediction = model.predict_y(x)
+    assert prediction.shape == noisy.shape
+    assert model.score(x, noisy) > 0.7
+    # Columns outside the target are not garbage: noise is predicted by its mean.
+    assert prediction[:, :20].std() < 0.3
+    shared = np.hstack([y, y])
+    half = clone(model).set_params(y_target=[0, 1, 2]).fit(x, shared)
+    assert half.score(x, shared) > 0.7
+    from sklearn.metrics import r2_score
+
+    assert r2_score(y, half.predict_y(x)[:, 3:]) > 0.7
+
+
+def test_early_stopping_holds_out_whole_groups(monkeypatch):
+    from sklearn_drm.estimators import _training
+
+    held = {}
+    original = _training.held_out_rows
+
+    def spy(n_rows, groups, fraction, rng):
+        held["rows"] = original(n_rows, groups, fraction, rng)
+        return held["rows"]
+
+    monkeypatch.setattr(_training, "held_out_rows", spy)
+    x, y = two_views(600)
+    groups = np.repeat(np.arange(30), 20)
+    model = GGDRMRegressor(random_state=0, **QUICK).fit(x, y, groups=groups)
+    train, out = held["rows"]
+    assert not set(groups[train]) & set(groups[out])
+    assert sorted(np.r_[train, out]) == list(range(600))
+    assert len(out) == 60
+    assert set(model.validation_scores_) == {"x", "y"}
+
+
+def test_early_stopping_is_off_with_few_rows():
+    x, y = two_views(40)
+    model = GGDRMRegressor(random_state=0, **QUICK).fit(x, y)
+    assert model.validation_scores_ == {}
+
+
+def test_partial_fit_learns_and_freezes_the_scaling():
+    x, y = two_views(2000)
+    model = GGDRMRegressor(random_state=0, n_hidden_units=30)
+    scores = []
+    for epoch in range(30):
+        for start in range(0, 2000, 500):
+            rows = slice(start, start + 500)
+            model.partial_fit(x[rows] + (epoch == 0) * 0.0, y[rows])
+        if epoch == 0:
+            location = model.model_.x_scaling.location.copy()
+            np.testing.assert_allclose(location, x[:500].mean(axis=0), atol=1e-12)
+        scores.append(model.score(x, y))
+    assert scores[-1] > 0.7
+    assert (model.model_.x_scaling.location == location).all()
+
+
+@pytest.mark.parametrize("fine_tune", ["separate", "joint"])
+def test_warm_start_goes_on(fine_tune):
+    x, y = two_views(1000)
+    model = GGDRMRegressor(
+        random_state=0, warm_start=True, fine_tune=fine_tune, fine_tune_epochs=5
+    )
+    first = model.fit(x, y).score(x, y)
+    n_iter = model.n_iter_
+    for _ in range(4):
+        model.fit(x, y)
+    assert model.n_iter_ > n_iter
+    assert model.score(x, y) > first
+
+
+def test_predictions_are_identical_in_a_new_process(tmp_path):
+    x, y = two_views(100, dtype=np.float32)
+    model = GGDRMRegressor(random_state=0, **QUICK).fit(x, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    code = (
+        "import joblib, numpy as np, sys\n"
+        "d = np.load(sys.argv[2]); m = joblib.load(sys.argv[1])\n"
+        "np.savez(sys.argv[3], y=m.predict_y(d['x']), x=m.predict_x(d['y']))\n"
+        "m.partial_fit(d['x'], d['y'])\n"
+    )
+    paths = [str(tmp_path / name) for name in ("model.joblib", "data.npz", "out.npz")]
+    subprocess.run([sys.executable, "-c", code, *paths], check=True)
+    out = np.load(paths[2])
+    np.testing.assert_array_equal(out["y"], model.predict_y(x))
+    np.testing.assert_array_equal(out["x"], model.predict_x(y))
+
+
+def test_partial_fit_after_loading_changes_the_predictions():
+    x, y = two_views(100)
+    model = pickle.loads(pickle.dumps(GGDRMRegressor(random_state=0, **QUICK).fit(x, y)))
+    before = model.predict_y(x)
+    weights = model.model_.weights[0].copy()
+    model.partial_fit(x, y)
+    assert np.abs(model.predict_y(x) - before).max() > 0
+    assert np.abs(model.model_.weights[0] - weights).max() > 0
+
+
+def test_data_frames_name_their_columns():
+    x, y = two_views(60)
+    frame = pd.DataFrame(x, columns=list("abcd"))
+    targets = pd.DataFrame(y, columns=["u", "v", "w"])
+    model = GGDRMRegressor(random_state=0, **QUICK).fit(frame, targets)
+    assert list(model.feature_names_in_) == list("abcd")
+    assert list(model.target_names_in_) == ["u", "v", "w"]
+
+
+@pytest.mark.slow
+def test_layers_and_units_are_searchable_by_clip():
+    x, y = two_views(600)
+    clips = np.repeat(np.arange(20), 30)
+    search = GridSearchCV(
+        GGDRMRegressor(random_state=0, fine_tune_epochs=10),
+        {"n_hidden_layers": [1, 2, 3], "n_hidden_units": [5, 40]},
+        cv=GroupKFold(3),
+    ).fit(x, y, groups=clips)
+    assert search.best_params_["n_hidden_units"] == 40
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_hidden_layers": 0}, "n_hidden_layers"),
+        ({"n_hidden_units": 0}, "n_hidden_units"),
+        ({"n_hidden_units": [3]}, "each of the 2 hidden layers"),
+        ({"fine_tune": "both"}, "fine_tune"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"mean_field": "exact"}, "mean_field"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"x_target": slice(9, 12)}, "x_target"),
+        ({"y_target": [7]}, "y_target"),
+        ({"n_mean_field_iter": 0}, "n_mean_field_iter"),
+    ],
+)
+def test_bad_hyperparameters_are_named(change, message):
+    x, y = two_views(30)
+    with pytest.raises(ValueError, match=message):
+        GGDRMRegressor(**change).fit(x, y)
+
+
+def test_bad_input_is_refused():
+    x, y = two_views(30)
+    model = GGDRMRegressor(random_state=0, **QUICK)
+    with pytest.raises(NotFittedError):
+        model.predict_y(x)
+    for bad in (np.nan, np.inf):
+        broken = y.copy()
+        broken[3, 1] = bad
+        with pytest.raises(ValueError, match=r"NaN|inf"):
+            model.fit(x, broken)
+        with pytest.raises(ValueError, match=r"NaN|inf"):
+            model.fit(np.where(np.arange(4) == 2, bad, x), y)
+    with pytest.raises(ValueError, match="inconsistent"):
+        model.fit(x, y[:-1])
+    with pytest.raises(ValueError, match="minimum of 2"):
+        model.fit(x[:1], y[:1])
+    with pytest.raises(ValueError, match="0 sample"):
+        model.fit(x[:0], y[:0])
+    model.fit(x, y)
+    with pytest.raises(ValueError, match="expecting 4"):
+        model.predict_y(x[:, :3])
+    with pytest.raises(ValueError, match="fitted with 3"):
+        model.predict_x(y[:, :2])
+    with pytest.raises(ValueError, match="not be negative"):
+        model.fit(x, y, sample_weight=np.r_[-1, np.ones(29)])
+    with pytest.raises(ValueError, match="too large"):
+        model.fit(np.where(np.arange(4) == 2, 1e300 * x, x), y)
+
+
+def test_huge_values_are_learned_or_refused():
+    x, y = two_views(200)
+    model = GGDRMRegressor(random_state=0, **QUICK)
+    small = model.fit(x, y).predict_y(x)
+    large = model.fit(1e30 * x, y).predict_y(1e30 * x)
+    np.testing.assert_allclose(small, large, rtol=1e-6)
+    assert np.isfinite(model.fit(x, 1e30 * y).predict_x(1e30 * y)).all()
+
+
+def test_constant_columns_are_predicted_as_such():
+    x, y = two_views(100)
+    x[:, 1], y[:, 2] = 7.5, -3.25
+    model = GGDRMRegressor(random_state=0, **QUICK).fit(x, y)
+    np.testing.assert_allclose(model.predict_x(y)[:, 1], 7.5, rtol=1e-12)
+    np.testing.assert_allclose(model.predict_y(x)[:, 2], -3.25, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["int", "bool", "fortran", "memmap"])
+def test_input_layouts(kind, tmp_path):
+    x, y = two_views(60)
+    if kind == "int":
+        a, b = (10 * x).astype(int), (10 * y).astype(int)
+    elif kind == "bool":
+        a, b = x > 0, y > 5
+    elif kind == "fortran":
+        a, b = np.asfortranarray(x), np.asfortranarray(y)
+    else:
+        np.save(tmp_path / "x.npy", x)
+        np.save(tmp_path / "y.npy", y)
+        a = np.load(tmp_path / "x.npy", mmap_mode="r")
+        b = np.load(tmp_path / "y.npy", mmap_mode="r")
+    model = GGDRMRegressor(random_state=0, **QUICK)
+    got = model.fit(a, b).predict_y(a)
+    reference = model.fit(np.array(a, float), np.array(b, float)).predict_y(x * 0 + a)
+    np.testing.assert_allclose(got, reference, rtol=1e-10)
+
+
+def test_integer_weights_of_zero_leave_rows_out():
+    x, y = two_views(60)
+    weight = np.r_[np.ones(40), np.zeros(20)]
+    model = GGDRMRegressor(random_state=0, **QUICK)
+    a = model.fit(x, y, sample_weight=weight).predict_y(x)
+    b = model.fit(x[:40], y[:40]).predict_y(x)
+    np.testing.assert_allclose(a, b)
+
+
+def test_weights_move_the_fit():
+    rng = np.random.default_rng(2)
+    x = np.repeat(rng.normal(size=(200, 2)), 2, axis=0)
+    y = np.tile([[0.0], [4.0]], (200, 1)) + 0.1 * rng.normal(size=(400, 1))
+    weight = np.tile([3.0, 1.0], 200)
+    model = GGDRMRegressor(random_state=0, fine_tune_epochs=20)
+    mean = model.fit(x, y, sample_weight=weight).predict_y(x).mean()
+    assert abs(mean - 1.0) < 0.25
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    x, y = two_views(200)
+    return GGDRMRegressor(random_state=0, **QUICK).fit(x, y), x, y
+
+
+@given(st.permutations(range(20)), st.integers(1, 20))
+def test_rows_do_not_see_each_other(fitted, order, n):
+    model, x, y = fitted
+    whole, back = model.predict_y(x[:20]), model.predict_x(y[:20])
+    rows = list(order)
+    np.testing.assert_allclose(model.predict_y(x[rows]), whole[rows], atol=1e-7)
+    np.testing.assert_allclose(model.predict_x(y[rows]), back[rows], atol=1e-7)
+    np.testing.assert_allclose(model.predict_y(x[:n]), whole[:n], atol=1e-7)
+    np.testing.assert_allclose(
+        model.score_samples(x[rows], y[rows]),
+        model.score_samples(x[:20], y[:20])[rows],
+        atol=1e-7,
+    )
+
+
+@settings(max_examples=10)
+@given(
+    st.floats(-1e3, 1e3),
+    st.floats(1e-3, 1e3),
+    st.floats(-1e3, 1e3),
+    st.floats(1e-3, 1e3),
+)
+def test_fit_is_scale_equivariant(a, b, c, d):
+    x, y = two_views(60)
+    model = GGDRMRegressor(random_state=0, **QUICK)
+    plain = model.fit(x, y)
+    forward, back = plain.predict_y(x), plain.predict_x(y)
+    moved_x, moved_y = b * (x + a), d * (y + c)
+    moved = clone(model).fit(moved_x, moved_y)
+    np.testing.assert_allclose(
+        moved.predict_y(moved_x) / d - c, forward, atol=1e-6
+    )
+    np.testing.assert_allclose(moved.predict_x(moved_y) / b - a, back, atol=1e-6)
+
+
+@settings(max_examples=8)
+@given(st.integers(0, 2**31 - 1))
+def test_a_seed_determines_everything(seed):
+    x, y = two_views(50)
+    a, b = (GGDRMRegressor(random_state=seed, **QUICK).fit(x, y) for _ in range(2))
+    np.testing.assert_array_equal(a.predict_y(x), b.predict_y(x))
+    np.testing.assert_array_equal(a.predict_x(y), b.predict_x(y))
+    np.testing.assert_array_equal(a.sample_y(x, 2), b.sample_y(x, 2))
+    np.testing.assert_array_equal(a.sample(3, n_sweeps=3)[0], b.sample(3, n_sweeps=3)[0])
+
+
+def test_verbose_prints_readable_lines(capsys):
+    x, y = two_views(600)
+    GGDRMRegressor(random_state=0, verbose=2, **QUICK).fit(x, y)
+    out = capsys.readouterr().out
+    assert "pretrain" in out and "held-out R2" in out
+    GGDRMRegressor(random_state=0, **QUICK).fit(x, y)
+    assert capsys.readouterr().out == ""
