@@ -19,7 +19,9 @@ def make_view(kind, n_units, rng, scale=1.0):
     return {"bernoulli": Bernoulli, "categorical": Categorical}[kind](bias)
 
 
-def make_chain(x="gaussian", y="gaussian", hidden=(3, 2), seed=0, scale=1.0, n_x=2, n_y=3):
+def make_chain(
+    x="gaussian", y="gaussian", hidden=(3, 2), seed=0, scale=1.0, n_x=2, n_y=3
+):
     rng = np.random.default_rng(seed)
     chain = random_chain(
         [make_view(x, n_x, rng), make_view(y, n_y, rng)], hidden, rng, scale=scale

@@ -113,9 +113,9 @@ def test_transfer_matrices_match_brute_force(x, y, hidden):
     for i in range(2):
         joint = brute_force_joint(chain, rows[i : i + 1], targets[i : i + 1])
         np.testing.assert_allclose(pair[i], logsumexp(joint) - log_z, rtol=1e-10)
-        given_x = (
-            free + chain.x.coupling(rows[i : i + 1]) @ first.T
-        )[0] - chain.x.energy(rows[i : i + 1])
+        given_x = (free + chain.x.coupling(rows[i : i + 1]) @ first.T)[
+            0
+        ] - chain.x.energy(rows[i : i + 1])
         np.testing.assert_allclose(alone[i], logsumexp(given_x) - log_z, rtol=1e-10)
         p = np.exp(given_x - logsumexp(given_x))
         mean = p @ chain.y.mean(last)
@@ -237,7 +237,9 @@ def test_gibbs_sweeps_leave_the_target_distribution_alone(x, hidden, parity):
 
     def moments(values):
         flat = np.hstack(values)
-        products = np.einsum("ni,nj->nij", flat, flat)[:, *np.triu_indices(flat.shape[1])]
+        products = np.einsum("ni,nj->nij", flat, flat)[
+            :, *np.triu_indices(flat.shape[1])
+        ]
         return np.hstack([flat, products])
 
     a, b = moments(state), moments(fresh)
@@ -289,7 +291,9 @@ def test_bracket_of_a_large_chain_is_narrow_and_ordered():
     views = [Gaussian(np.zeros(5), np.zeros(5)), Gaussian(np.zeros(4), np.zeros(4))]
     large = random_chain(views, [30, 30], rng, scale=0.7)
     base = [
-        layer.from_moments(layer.mean(np.zeros((1, layer.n_units)))[0], np.ones(layer.n_units))
+        layer.from_moments(
+            layer.mean(np.zeros((1, layer.n_units)))[0], np.ones(layer.n_units)
+        )
         for layer in large.units
     ]
     result = estimate_log_partition(large, base, rng, n_chains=100, n_temperatures=500)

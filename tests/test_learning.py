@@ -196,7 +196,9 @@ def test_unrolled_network_is_one_sweep_of_mean_field(hidden):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_network_gradient(dropout, weighted):
     rng = np.random.default_rng(6)
-    network = FeedForward.bind(rng.normal(size=3 * 4 + 4 + 4 * 5 + 5 + 5 * 2 + 2), [3, 4, 5, 2])
+    network = FeedForward.bind(
+        rng.normal(size=3 * 4 + 4 + 4 * 5 + 5 + 5 * 2 + 2), [3, 4, 5, 2]
+    )
     x, y = rng.normal(size=(7, 3)), rng.normal(size=(7, 2))
     weight = rng.dirichlet(np.ones(7)) if weighted else None
     out = network.zeros_like()
@@ -380,13 +382,17 @@ def test_one_weight_set_learns_both_directions():
     y = standardised(np.column_stack([t[:, 1], t[:, 0] - t[:, 1]]))
     units = [Gaussian(np.zeros(n), np.zeros(n)) for n in (3, 2)]
     chain = make_chain(hidden=(30, 30), n_x=3, n_y=2, seed=9)
-    flat = flatten_chain(type(chain)([units[0], *chain.hidden, units[1]], chain.weights))
+    flat = flatten_chain(
+        type(chain)([units[0], *chain.hidden, units[1]], chain.weights)
+    )
     initial = [np.full(30, 0.5)] * 2
     tune_joint(
         flat, x, y, None, Schedule(150, 50, 0.005), rng, initial=initial, n_iter=1
     )
     for model, source, goal in ((flat.chain, x, y), (mirror(flat.chain), y, x)):
-        predicted = mean_field(model, source, n_iter=1, damping=0.0, initial=initial).y_mean
+        predicted = mean_field(
+            model, source, n_iter=1, damping=0.0, initial=initial
+        ).y_mean
         assert pooled_score(goal, predicted) > 0.9
 
 

@@ -55,9 +55,7 @@ def test_gaussian_layer_matches_quadrature(seed):
     second = quad(lambda v: v * v * density(v), -30, 30, epsabs=1e-13)[0] / z
     np.testing.assert_allclose(layer.log_normalizer(field)[0], np.log(z), atol=1e-10)
     np.testing.assert_allclose(layer.mean(field)[0, 0], mean, atol=1e-9)
-    np.testing.assert_allclose(
-        layer.variance(field)[0, 0], second - mean**2, rtol=1e-8
-    )
+    np.testing.assert_allclose(layer.variance(field)[0, 0], second - mean**2, rtol=1e-8)
     np.testing.assert_allclose(
         layer.entropy(np.zeros((1, 1)))[0],
         0.5 * np.log(2 * np.pi * np.e * (second - mean**2)),

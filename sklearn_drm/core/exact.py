@@ -55,7 +55,9 @@ def enumeration_cost(chain: Chain) -> float:
     sizes = [layer.n_units for layer in chain.hidden]
     if len(sizes) == 1:
         return 2.0 ** sizes[0]
-    return float(sum(2.0 ** (a + b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)))
+    return float(
+        sum(2.0 ** (a + b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    )
 
 
 def log_partition(chain: Chain) -> float:

@@ -127,9 +127,7 @@ def mean_field(
             for mean, shape in zip(initial, shapes, strict=True)
         ]
     from_x = chain.units[0].coupling(x) @ chain.weights[0]
-    from_y = (
-        None if y is None else chain.units[-1].coupling(y) @ chain.weights[-1].T
-    )
+    from_y = None if y is None else chain.units[-1].coupling(y) @ chain.weights[-1].T
     excitation = self_energy(chain) if method == "collapsed" else None
     for _ in range(n_iter):
         for index in range(n_hidden):

@@ -148,7 +148,8 @@ class Gaussian:
 
     def energy(self, values: Array) -> Array:
         deviation = values - self.bias
-        return 0.5 * ((deviation * deviation) @ self.precision)
+        total: Array = 0.5 * ((deviation * deviation) @ self.precision)
+        return total
 
     def log_normalizer(self, field: Array) -> Array:
         log_volume = self.n_units * np.log(2 * np.pi) + self.log_variance.sum()
@@ -262,7 +263,8 @@ class Bernoulli:
 
     def variance(self, field: Array) -> Array:
         mean = self.mean(field)
-        return mean * (1 - mean)
+        spread: Array = mean * (1 - mean)
+        return spread
 
     def entropy(self, means: Array) -> Array:
         total: Array = -(xlogy(means, means) + xlogy(1 - means, 1 - means)).sum(axis=-1)
@@ -338,7 +340,8 @@ class Categorical:
 
     def variance(self, field: Array) -> Array:
         mean = self.mean(field)
-        return mean * (1 - mean)
+        spread: Array = mean * (1 - mean)
+        return spread
 
     def entropy(self, means: Array) -> Array:
         total: Array = -xlogy(means, means).sum(axis=-1)
@@ -348,7 +351,8 @@ class Categorical:
         cumulative = np.cumsum(self.mean(field), axis=-1)
         draw = rng.random((field.shape[0], 1)) * cumulative[:, -1:]
         chosen = (cumulative < draw).sum(axis=-1)
-        return np.eye(self.n_units, dtype=field.dtype)[chosen]
+        one_hot: Array = np.eye(self.n_units, dtype=field.dtype)[chosen]
+        return one_hot
 
     def interpolate(self, base: Categorical, beta: float) -> tuple[Units, Array, float]:
         bias = beta * self.bias + (1 - beta) * base.bias

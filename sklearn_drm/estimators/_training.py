@@ -123,9 +123,7 @@ def chain_predictor(
 
 def network_predictor(network: FeedForward, variance: Array) -> Predictor:
     """Predictor that runs an unrolled network."""
-    return Predictor(
-        network, network.weights[-1], network.biases[-1], variance, False
-    )
+    return Predictor(network, network.weights[-1], network.biases[-1], variance, False)
 
 
 def unrolled_networks(

@@ -54,9 +54,7 @@ def guard_log_variance(chain: Chain) -> None:
             np.clip(layer.log_variance, low, high, out=layer.log_variance)
 
 
-def batches(
-    n_rows: int, batch_size: int, rng: np.random.Generator
-) -> list[Array]:
+def batches(n_rows: int, batch_size: int, rng: np.random.Generator) -> list[Array]:
     """Row indices of one shuffled pass, in batches of nearly equal size.
 
     Parameters

@@ -19,7 +19,14 @@ from sklearn_drm.learning.multi_prediction import add_prediction_gradient
 from sklearn_drm.learning.optimizer import Adam, clip_norm
 from sklearn_drm.learning.parameters import FlatChain
 
-__all__ = ["History", "Schedule", "descend", "pooled_score", "tune_joint", "tune_network"]
+__all__ = [
+    "History",
+    "Schedule",
+    "descend",
+    "pooled_score",
+    "tune_joint",
+    "tune_network",
+]
 
 # Loose: only a burst of a diverging fit is this large.
 _MAX_GRADIENT_NORM = 100.0
@@ -321,7 +328,14 @@ def tune_joint(
     ascent = model.zeros_like()
     directions = (
         (model.chain, ascent.chain, x, y, tuple(initial), y_target),
-        (mirror(model.chain), mirror(ascent.chain), y, x, tuple(initial)[::-1], x_target),
+        (
+            mirror(model.chain),
+            mirror(ascent.chain),
+            y,
+            x,
+            tuple(initial)[::-1],
+            x_target,
+        ),
     )
 
     def gradient_of(rows: Array, mass: float) -> tuple[float, Array]:

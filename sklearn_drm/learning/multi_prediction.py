@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -67,99 +68,157 @@ def add_prediction_gradient(
     I. Goodfellow, M. Mirza, A. Courville, Y. Bengio, "Multi-prediction deep
     Boltzmann machines", NIPS 2013.
     """
-    n_hidden = chain.n_hidden_layers
-    weights, precision = chain.weights, np.exp(-chain.units[-1].parameters["log_variance"])
-    top_weight, y_bias = weights[-1], chain.units[-1].bias
-    coupled = chain.units[0].coupling(x)
-    from_x = coupled @ weights[0]
-    scaled = top_weight * precision
-    excitation = np.einsum("jk,jk->j", scaled, top_weight)
-    means: list[Array] = [np.asarray(mean)[None, :] for mean in initial]
-    masks: list[Array | None] = [None] * n_hidden
-    if dropout:
-        assert rng is not None
-        factor = x.dtype.type(1 / (1 - dropout))
-        for index, layer in enumerate(chain.hidden):
-            draw = rng.random((len(x), layer.n_units), dtype=x.dtype)
-            masks[index] = (draw >= dropout) * factor
+    masks = _masks(chain, x, dropout, rng)
+    means, tape = _infer(chain, x, initial, n_iter, damping, masks)
 
-    tape: list[tuple[int, Array, list[Array]]] = []
+    top_weight = chain.weights[-1]
+    log_variance = chain.y.parameters["log_variance"]
+    precision = np.exp(-log_variance)
+    prediction = means[-1] @ top_weight + chain.y.bias
+    error = np.zeros_like(y)
+    error[:, target] = prediction[:, target] - y[:, target]
+    squared = weight @ (error * error)
+    mass = weight.sum()
+    loss = 0.5 * float(squared @ precision + mass * log_variance[target].sum())
+
+    error *= precision * weight[:, None]
+    out_y = out.units[-1].parameters
+    out.weights[-1][...] -= means[-1].T @ error
+    out_y["bias"] -= error.sum(axis=0)
+    out_y["log_variance"] += 0.5 * squared * precision
+    out_y["log_variance"][target] -= 0.5 * mass
+    _walk_back(chain, x, tape, error @ top_weight.T, damping, out)
+    return loss
+
+
+def _masks(
+    chain: Chain, x: Array, dropout: float, rng: np.random.Generator | None
+) -> list[Array | None]:
+    """Factors of the hidden units, drawn once for all sweeps."""
+    if not dropout:
+        return [None] * chain.n_hidden_layers
+    if rng is None:
+        raise ValueError("Dropout needs a random generator.")
+    factor = x.dtype.type(1 / (1 - dropout))
+    return [
+        (rng.random((len(x), units.n_units), dtype=x.dtype) >= dropout) * factor
+        for units in chain.hidden
+    ]
+
+
+@dataclass(frozen=True)
+class _Update:
+    """One update of a hidden layer: its slope, and the means it read."""
+
+    index: int
+    slope: Array
+    before: list[Array]
+
+
+def _infer(
+    chain: Chain,
+    x: Array,
+    initial: Sequence[Array],
+    n_iter: int,
+    damping: float,
+    masks: list[Array | None],
+) -> tuple[list[Array], list[_Update]]:
+    """Collapsed mean field that remembers every update."""
+    weights, n_hidden = chain.weights, chain.n_hidden_layers
+    top_weight, scaled = weights[-1], weights[-1] * chain.y.curvature()
+    excitation = np.einsum("jk,jk->j", scaled, top_weight)
+    from_x = chain.x.coupling(x) @ weights[0]
+    # The start is one row that stands for all.
+    means: list[Array] = [np.asarray(mean)[None, :] for mean in initial]
+    tape = []
     for _ in range(n_iter):
         for index in range(n_hidden):
-            layer = index + 1
             field = from_x if index == 0 else means[index - 1] @ weights[index]
-            if layer < n_hidden:
-                field = field + means[layer] @ weights[layer].T
-            else:
+            is_top = index == n_hidden - 1
+            if is_top:
                 old = means[index]
-                field = field + (y_bias + old @ top_weight) @ scaled.T
+                field = field + (chain.y.bias + old @ top_weight) @ scaled.T
                 field += excitation * (0.5 - old)
-            new = chain.units[layer].mean(field)
+            else:
+                field = field + means[index + 1] @ weights[index + 1].T
+            new = chain.units[index + 1].mean(field)
             slope = new * (1 - new)
             mask = masks[index]
             if mask is not None:
                 new *= mask
                 slope *= mask
-            tape.append((index, slope, list(means)))
-            keep = damping if layer == n_hidden else 0.0
-            means[index] = keep * means[index] + (1 - keep) * new if keep else new
+            tape.append(_Update(index, slope, list(means)))
+            if is_top and damping:
+                new = damping * means[index] + (1 - damping) * new
+            means[index] = new
+    return means, tape
 
-    error = np.zeros_like(y)
-    prediction = means[-1] @ top_weight + y_bias
-    error[:, target] = prediction[:, target] - y[:, target]
-    squared = weight @ (error * error)
-    mass = weight.sum()
-    log_variance = chain.units[-1].parameters["log_variance"]
-    loss = 0.5 * float(squared @ precision + mass * log_variance[target].sum())
 
-    error *= precision * weight[:, None]
-    out_top, out_y = out.weights[-1], out.units[-1].parameters
-    out_top -= means[-1].T @ error
-    out_y["bias"] -= error.sum(axis=0)
-    out_y["log_variance"] += 0.5 * squared * precision
-    out_y["log_variance"][target] -= 0.5 * mass
+def _walk_back(
+    chain: Chain,
+    x: Array,
+    tape: list[_Update],
+    signal_of_top: Array,
+    damping: float,
+    out: Chain,
+) -> None:
+    """Add the gradient of all updates, last first."""
+    weights, n_hidden = chain.weights, chain.n_hidden_layers
+    coupled = chain.x.coupling(x)
+    out_x_variance = out.x.parameters["log_variance"]
     upstream: list[Array | None] = [None] * n_hidden
-    upstream[-1] = error @ top_weight.T
-
-    out_x_variance = out.units[0].parameters["log_variance"]
-    for index, slope, before in reversed(tape):
-        layer = index + 1
+    upstream[-1] = signal_of_top
+    for update in reversed(tape):
+        index, before = update.index, update.before
         signal = upstream[index]
         if signal is None:
             continue
-        keep = damping if layer == n_hidden else 0.0
-        delta = (1 - keep) * signal * slope
+        is_top = index == n_hidden - 1
+        keep = damping if is_top else 0.0
+        delta = (1 - keep) * signal * update.slope
         upstream[index] = keep * signal if keep else None
-        out.units[layer].bias[...] -= delta.sum(axis=0)
+        out.units[index + 1].bias[...] -= delta.sum(axis=0)
         if index == 0:
             out.weights[0][...] -= coupled.T @ delta
-            back = delta @ weights[0].T
-            out_x_variance += np.einsum("ni,ni->i", coupled, back)
+            out_x_variance += np.einsum("ni,ni->i", coupled, delta @ weights[0].T)
         else:
             out.weights[index][...] -= _product(before[index - 1], delta)
             _accumulate(upstream, index - 1, delta, weights[index].T, before)
-        if layer < n_hidden:
-            out.weights[layer][...] -= _product(before[layer], delta).T
-            _accumulate(upstream, layer, delta, weights[layer], before)
-        else:
-            old = before[index]
-            psi = (y_bias + old @ top_weight) * precision
-            projected = delta @ top_weight
-            summed = projected.sum(axis=0)
-            out_top -= _product(psi, delta).T
-            out_top -= _product(old, projected * precision)
-            out_y["bias"] -= summed * precision
-            out_y["log_variance"] += np.einsum(
-                "nk,nk->k", projected, np.broadcast_to(psi, projected.shape)
-            )
-            pull = (delta * (0.5 - old)).sum(axis=0)
-            out_top -= 2 * pull[:, None] * scaled
-            out_y["log_variance"] += precision * (pull @ (top_weight * top_weight))
-            if len(old) > 1:
-                response = (projected * precision) @ top_weight.T - delta * excitation
+        if is_top:
+            response = _back_through_free_view(chain, before[index], delta, out)
+            if len(before[index]) > 1:
                 held = upstream[index]
                 upstream[index] = response if held is None else held + response
-    return loss
+        else:
+            out.weights[index + 1][...] -= _product(before[index + 1], delta).T
+            _accumulate(upstream, index + 1, delta, weights[index + 1], before)
+
+
+def _back_through_free_view(
+    chain: Chain, old: Array, delta: Array, out: Chain
+) -> Array:
+    """Gradient through what the last layer heard from the free view.
+
+    Its field was ψ(m) Wᵀ + e ⊙ (½ − m) with ψ = (d + mW)/s and e = ΣW²/s, m being
+    its own former means, ``old``. Returns the signal to those.
+    """
+    weight, precision = chain.weights[-1], chain.y.curvature()
+    psi = (chain.y.bias + old @ weight) * precision
+    projected = delta @ weight
+    scaled = projected * precision
+    pull = (delta * (0.5 - old)).sum(axis=0)
+    out_weight, out_y = out.weights[-1], out.units[-1].parameters
+    out_weight -= _product(psi, delta).T
+    out_weight -= _product(old, scaled)
+    out_weight -= 2 * pull[:, None] * (weight * precision)
+    out_y["bias"] -= scaled.sum(axis=0)
+    out_y["log_variance"] += np.einsum(
+        "nk,nk->k", projected, np.broadcast_to(psi, projected.shape)
+    )
+    out_y["log_variance"] += precision * (pull @ (weight * weight))
+    excitation = (weight * weight) @ precision
+    response: Array = scaled @ weight.T - delta * excitation
+    return response
 
 
 def _product(means: Array, delta: Array) -> Array:

@@ -1,0 +1,317 @@
+"""The steps of `fit`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils.validation import validate_data
+
+from sklearn_drm.core import chain as chains
+from sklearn_drm.core.model import RelationalModel, Scaling, mirror
+from sklearn_drm.core.units import Array
+from sklearn_drm.estimators import _training
+from sklearn_drm.estimators._density import JointDensity
+from sklearn_drm.estimators._parameters import (
+    hidden_sizes,
+    row_weights,
+    target_columns,
+)
+from sklearn_drm.estimators._training import Views
+from sklearn_drm.learning.contrastive_divergence import ContrastiveDivergence, pretrain
+from sklearn_drm.learning.feed_forward import FeedForward
+from sklearn_drm.learning.fine_tuning import (
+    History,
+    Schedule,
+    pooled_score,
+    tune_joint,
+    tune_network,
+)
+from sklearn_drm.learning.optimizer import Adam
+from sklearn_drm.learning.parameters import flatten_chain
+
+__all__ = ["ChainFitting"]
+
+
+class ChainFitting(JointDensity):
+    """Steps that ``fit`` and ``partial_fit`` of a chain estimator share."""
+
+    n_hidden_layers: int
+    n_hidden_units: Any
+    fine_tune: str | None
+    pretrain_learning_rate: float
+    n_gibbs_steps: int
+    batch_size: int
+    dropout: float
+    early_stopping: bool
+    validation_fraction: float
+    verbose: int
+    _networks: tuple[FeedForward, FeedForward] | None
+    _x_scaling: Scaling
+    _y_scaling: Scaling
+
+    def _views(
+        self, X: Any, y: Any, sample_weight: Any, groups: Any, *, reset: bool
+    ) -> Views:
+        """Checked, weighted and standardised rows; sets what fit learns of them."""
+        names = getattr(y, "columns", None)
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            reset=reset,
+            multi_output=True,
+            y_numeric=True,
+            dtype=[np.float64, np.float32],
+            ensure_min_samples=2 if reset else 1,
+        )
+        y = check_array(y, ensure_2d=False, dtype=X.dtype, input_name="y")
+        if reset:
+            self._y_is_1d = y.ndim == 1
+            self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
+            if names is not None and all(isinstance(name, str) for name in names):
+                self.target_names_in_ = np.asarray(names, dtype=object)
+        y = self._as_columns(y)
+        weight = row_weights(sample_weight, len(X), X.dtype)
+        if groups is not None:
+            groups = check_array(
+                groups, ensure_2d=False, dtype=None, input_name="groups"
+            )
+            check_consistent_length(X, groups)
+        if weight is not None and not (weight > 0).all():
+            rows = weight > 0
+            X, y, weight = X[rows], y[rows], weight[rows]
+            groups = None if groups is None else groups[rows]
+        if reset:
+            self._x_scaling = Scaling.from_rows(X, weight)
+            self._y_scaling = Scaling.from_rows(y, weight)
+        return Views(
+            self._x_scaling.standardize(X),
+            self._y_scaling.standardize(y),
+            weight,
+            groups,
+        )
+
+    def _start(self, views: Views, rng: np.random.Generator) -> None:
+        chain = _training.initial_chain(
+            views.x.shape[1],
+            views.y.shape[1],
+            hidden_sizes(self),
+            views.x.dtype,
+            rng,
+            scale=1.0,
+        )
+        self._trainer = ContrastiveDivergence(
+            flatten_chain(chain), n_gibbs_steps=self.n_gibbs_steps
+        )
+        self._networks = None
+        self._optimizers: dict[str, Adam] = {}
+        self.n_iter_ = 0
+        self.loss_curve_: dict[str, list[float]] = {}
+        self.validation_scores_: dict[str, list[float]] = {}
+
+    def _split(
+        self, views: Views, rng: np.random.Generator
+    ) -> tuple[Views, Views | None]:
+        if not (self.early_stopping and self.fine_tune):
+            return views, None
+        split = _training.held_out_rows(
+            len(views.x), views.groups, self.validation_fraction, rng
+        )
+        if split is None:
+            return views, None
+        return views.take(split[0]), views.take(split[1])
+
+    def _pretrain(self, train: Views, n_epochs: int, rng: np.random.Generator) -> None:
+        weight = train.weight
+        if weight is None:
+            weight = np.ones(len(train.x), dtype=train.x.dtype)
+        losses = pretrain(
+            self._trainer,
+            train.x,
+            train.y,
+            weight,
+            n_epochs=n_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.pretrain_learning_rate,
+            rng=rng,
+        )
+        self._record("pretrain", losses)
+
+    def _fine_tune(
+        self,
+        train: Views,
+        held: Views | None,
+        schedule: Schedule,
+        rng: np.random.Generator,
+        again: bool,
+    ) -> None:
+        if self.fine_tune == "separate":
+            self._tune_separate(train, held, schedule, rng, again)
+        elif self.fine_tune == "joint":
+            self._tune_joint(train, held, schedule, rng)
+
+    def _tune_separate(
+        self,
+        train: Views,
+        held: Views | None,
+        schedule: Schedule,
+        rng: np.random.Generator,
+        again: bool,
+    ) -> None:
+        if not again or self._networks is None:
+            self._networks = _training.unrolled_networks(
+                self._trainer.model.chain, tuple(self._trainer.means)
+            )
+        for view, network, swap in zip(
+            "yx", self._networks, (False, True), strict=True
+        ):
+            source, goal = (train.y, train.x) if swap else (train.x, train.y)
+            columns = self._target(view, goal.shape[1])
+            validation = None
+            if held is not None:
+                pair = (held.y, held.x) if swap else (held.x, held.y)
+                validation = pair
+            history = tune_network(
+                network,
+                source,
+                goal,
+                train.weight,
+                schedule,
+                rng,
+                dropout=self.dropout,
+                columns=columns,
+                optimizer=self._optimizers.setdefault(view, Adam()),
+                validation=validation,
+                progress=self._progress(view),
+            )
+            self._record(view, history.losses)
+            if held is not None:
+                self.validation_scores_.setdefault(view, []).extend(history.scores)
+
+    def _tune_joint(
+        self,
+        train: Views,
+        held: Views | None,
+        schedule: Schedule,
+        rng: np.random.Generator,
+    ) -> None:
+        trainer = self._trainer
+        chain, means = trainer.model.chain, tuple(trainer.means)
+        targets = {
+            "y": self._target("y", train.y.shape[1]),
+            "x": self._target("x", train.x.shape[1]),
+        }
+        score = None
+        if held is not None:
+            inference = self._inference()
+            ways = (
+                ("y", _training.chain_predictor(chain, means, **inference)),
+                (
+                    "x",
+                    _training.chain_predictor(
+                        chains.mirror(chain), means[::-1], **inference
+                    ),
+                ),
+            )
+            scores = self.validation_scores_
+
+            def score() -> float:
+                for view, predictor in ways:
+                    source, goal = (held.x, held.y) if view == "y" else (held.y, held.x)
+                    columns = targets[view]
+                    value = pooled_score(
+                        goal[:, columns], predictor.mean(source)[:, columns]
+                    )
+                    scores.setdefault(view, []).append(value)
+                return 0.5 * (scores["y"][-1] + scores["x"][-1])
+
+        history = tune_joint(
+            trainer.model,
+            train.x,
+            train.y,
+            train.weight,
+            schedule,
+            rng,
+            initial=means,
+            n_iter=self._inference()["n_iter"],
+            damping=self._inference()["damping"],
+            dropout=self.dropout,
+            x_target=targets["x"],
+            y_target=targets["y"],
+            optimizer=self._optimizers.setdefault("joint", Adam()),
+            score=score,
+            progress=self._progress("joint"),
+        )
+        self._record("joint", history.losses)
+
+    def _finish(self, train: Views, held: Views | None) -> None:
+        """Freeze what was learned into ``model_`` and ``predictors_``."""
+        trainer = self._trainer
+        chain, means = trainer.model.chain, tuple(mean.copy() for mean in trainer.means)
+        self.model_ = RelationalModel(chain, self._x_scaling, self._y_scaling, means)
+        self._log_partition = None
+        rows = train if held is None else held
+        self.predictors_ = {}
+        mirrored = mirror(self.model_)
+        for view, model, index in (("y", self.model_, 0), ("x", mirrored, 1)):
+            source, goal = (rows.x, rows.y) if view == "y" else (rows.y, rows.x)
+            tuned_source, tuned_goal = (
+                (train.x, train.y) if view == "y" else (train.y, train.x)
+            )
+            if self._networks is None:
+                predictor = _training.chain_predictor(
+                    model.chain, model.means, **self._inference()
+                )
+            else:
+                predictor = _training.network_predictor(
+                    self._networks[index], np.ones(goal.shape[1], goal.dtype)
+                )
+            predictor = _training.with_read_out(
+                predictor,
+                goal=tuned_goal,
+                source=tuned_source,
+                weight=train.weight,
+                target=self._target(view if self.fine_tune else None, goal.shape[1]),
+                constant=model.y_scaling.constant,
+            )
+            if self.fine_tune is not None:
+                variance = _training.residual_variance(
+                    predictor.mean, source, goal, rows.weight
+                )
+                predictor = replace(predictor, variance=variance, hidden_variance=False)
+            self.predictors_[view] = predictor
+
+    def _target(self, view: str | None, n_columns: int) -> Array:
+        if view is None:
+            return np.arange(n_columns)
+        name = f"{view}_target"
+        return target_columns(getattr(self, name), n_columns, name)
+
+    def _record(self, phase: str, losses: list[float]) -> None:
+        self.loss_curve_.setdefault(phase, []).extend(losses)
+        self.n_iter_ += len(losses)
+        if self.verbose and losses:
+            print(
+                f"[GGDRMRegressor] {phase}: {len(losses)} epochs, "
+                f"loss {losses[0]:.4g} -> {losses[-1]:.4g}"
+            )
+
+    def _progress(self, phase: str) -> Any:
+        if self.verbose < 2:
+            return None
+
+        def report(epoch: int, history: History) -> None:
+            held = f", held-out R2 {history.scores[-1]:.4f}" if history.scores else ""
+            print(
+                f"[GGDRMRegressor] {phase} epoch {epoch + 1}: "
+                f"loss {history.losses[-1]:.4g}{held}"
+            )
+
+        return report
+
+    def _generator(self) -> np.random.Generator:
+        state = check_random_state(self.random_state)
+        return np.random.default_rng(state.randint(2**31 - 1, size=4))

@@ -1,0 +1,112 @@
+"""Checks of hyperparameters, row weights and target columns."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array
+
+from sklearn_drm.core.units import Array
+
+__all__ = ["check_parameters", "hidden_sizes", "row_weights", "target_columns"]
+
+
+def check_parameters(estimator: Any) -> None:
+    """Raise ValueError for the first hyperparameter that is out of its range."""
+    at_least = {
+        "n_hidden_layers": 1,
+        "pretrain_epochs": 0,
+        "n_gibbs_steps": 1,
+        "fine_tune_epochs": 0,
+        "batch_size": 1,
+        "n_iter_no_change": 1,
+    }
+    if estimator.n_mean_field_iter is not None:
+        at_least["n_mean_field_iter"] = 1
+    for name, low in at_least.items():
+        value = getattr(estimator, name)
+        if not _is_whole(value, low):
+            raise ValueError(f"{name} must be an int of at least {low}; got {value!r}.")
+    for name in ("pretrain_learning_rate", "learning_rate", "validation_fraction"):
+        value = getattr(estimator, name)
+        if not _is_within(value, 0, np.inf) or value == 0:
+            raise ValueError(f"{name} must be a positive number; got {value!r}.")
+    for name in ("damping", "dropout", "averaging", "validation_fraction", "tol"):
+        value = getattr(estimator, name)
+        if not _is_within(value, 0, 1):
+            raise ValueError(f"{name} must be in [0, 1); got {value!r}.")
+    if estimator.fine_tune not in ("separate", "joint", None):
+        raise ValueError(
+            "fine_tune must be 'separate', 'joint' or None; got "
+            f"{estimator.fine_tune!r}."
+        )
+    if estimator.mean_field not in ("collapsed", "naive"):
+        raise ValueError(
+            f"mean_field must be 'collapsed' or 'naive'; got {estimator.mean_field!r}."
+        )
+    hidden_sizes(estimator)
+
+
+def _is_whole(value: Any, low: int) -> bool:
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    return bool(whole and value >= low)
+
+
+def _is_within(value: Any, low: float, high: float) -> bool:
+    return isinstance(value, Real) and low <= float(value) < high
+
+
+def hidden_sizes(estimator: Any) -> list[int]:
+    """Units of each hidden layer."""
+    units: Any = estimator.n_hidden_units
+    if isinstance(units, Integral):
+        units = [units] * estimator.n_hidden_layers
+    sizes = list(units) if np.iterable(units) else []
+    whole = all(_is_whole(size, 1) for size in sizes)
+    if len(sizes) != estimator.n_hidden_layers or not whole:
+        raise ValueError(
+            "n_hidden_units must be a positive int, or one for each of the "
+            f"{estimator.n_hidden_layers} hidden layers; got "
+            f"{estimator.n_hidden_units!r}."
+        )
+    return [int(size) for size in sizes]
+
+
+def row_weights(sample_weight: Any, n_rows: int, dtype: Any) -> Array | None:
+    """Checked weights; None where they are all equal."""
+    if sample_weight is None:
+        return None
+    weight = np.asarray(sample_weight)
+    if weight.ndim == 0:
+        weight = np.full(n_rows, weight)
+    weight = check_array(
+        weight, ensure_2d=False, dtype=dtype, input_name="sample_weight"
+    )
+    if weight.shape != (n_rows,):
+        raise ValueError(
+            f"sample_weight has shape {weight.shape}; expected ({n_rows},)."
+        )
+    if (weight < 0).any() or not weight.any():
+        raise ValueError(
+            "sample_weight must not be negative, and not zero for every row."
+        )
+    # Equal weights take the faster way of None.
+    return None if (weight == weight[0]).all() else weight
+
+
+def target_columns(target: Any, n_columns: int, name: str) -> Array:
+    """Indices of the target columns."""
+    everything = np.arange(n_columns)
+    if target is None:
+        return everything
+    try:
+        chosen = everything[target if isinstance(target, slice) else list(target)]
+    except (IndexError, TypeError) as error:
+        raise ValueError(
+            f"{name}={target!r} does not select from {n_columns} columns."
+        ) from error
+    if not chosen.size:
+        raise ValueError(f"{name}={target!r} selects none of {n_columns} columns.")
+    return np.unique(chosen)

@@ -1,0 +1,230 @@
+"""Predictions, samples and scores in both directions."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import r2_score
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_drm.core.model import RelationalModel
+from sklearn_drm.core.predictor import Predictor
+from sklearn_drm.core.units import Array
+from sklearn_drm.estimators._parameters import target_columns
+
+__all__ = ["TwoWayPrediction"]
+
+
+class TwoWayPrediction:
+    """Methods of an estimator with ``model_`` and ``predictors_``."""
+
+    model_: RelationalModel
+    predictors_: dict[str, Predictor]
+    n_features_in_: int
+    n_outputs_: int
+    random_state: Any
+    x_target: Any
+    y_target: Any
+    _y_is_1d: bool
+
+    def predict_y(self, X: Any, return_std: bool = False) -> Any:
+        """Conditional mean of y given x.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            First view.
+        return_std : bool, default=False
+            Whether to return standard deviations too.
+
+        Returns
+        -------
+        mean : ndarray of shape (n, n_y) or (n,)
+            E[y | x]; 1-D where y was 1-D.
+        std : ndarray like mean
+            Only with ``return_std``.
+        """
+        rows = self._check_x(X)
+        result = self._predict("y", rows, return_std)
+        return self._ravel(result)
+
+    def predict(self, X: Any) -> Array:
+        """Same as ``predict_y(X)``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            First view.
+
+        Returns
+        -------
+        ndarray of shape (n, n_y) or (n,)
+            E[y | x].
+        """
+        result: Array = self.predict_y(X)
+        return result
+
+    def predict_x(self, y: Any, return_std: bool = False) -> Any:
+        """Conditional mean of x given y.
+
+        Parameters
+        ----------
+        y : array-like of shape (n, n_y) or (n,)
+            Second view.
+        return_std : bool, default=False
+            Whether to return standard deviations too.
+
+        Returns
+        -------
+        mean : ndarray of shape (n, n_x)
+            E[x | y].
+        std : ndarray of shape (n, n_x)
+            Only with ``return_std``.
+        """
+        return self._predict("x", self._check_y(y), return_std)
+
+    def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = None) -> Array:
+        """Draws of y given x.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            First view.
+        n_samples : int, default=1
+            Draws per row.
+        random_state : int, RandomState or None, default=None
+            Seed; None: the estimator's own.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n, n_y) or (n_samples, n)
+            The draws.
+        """
+        draws = self._sample("y", self._check_x(X), n_samples, random_state)
+        return draws[..., 0] if self._y_is_1d else draws
+
+    def sample_x(self, y: Any, n_samples: int = 1, random_state: Any = None) -> Array:
+        """Draws of x given y.
+
+        Parameters
+        ----------
+        y : array-like of shape (n, n_y) or (n,)
+            Second view.
+        n_samples : int, default=1
+            Draws per row.
+        random_state : int, RandomState or None, default=None
+            Seed; None: the estimator's own.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n, n_x)
+            The draws.
+        """
+        return self._sample("x", self._check_y(y), n_samples, random_state)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R² of ``predict_y``, averaged over the target columns.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            First view.
+        y : array-like of shape (n, n_y) or (n,)
+            Second view.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            1 for a perfect prediction, 0 for the mean.
+        """
+        prediction = self.predict_y(X)
+        truth = np.asarray(y)
+        if self.y_target is not None and truth.ndim > 1:
+            columns = target_columns(self.y_target, self.n_outputs_, "y_target")
+            truth, prediction = truth[:, columns], prediction[:, columns]
+        return float(r2_score(truth, prediction, sample_weight=sample_weight))
+
+    def score_x(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R² of ``predict_x``, averaged over the target columns.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            First view.
+        y : array-like of shape (n, n_y) or (n,)
+            Second view.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            1 for a perfect prediction, 0 for the mean.
+        """
+        columns = target_columns(self.x_target, self.n_features_in_, "x_target")
+        truth = np.asarray(X)[:, columns]
+        prediction = self.predict_x(y)[:, columns]
+        return float(r2_score(truth, prediction, sample_weight=sample_weight))
+
+    def _predict(self, view: str, rows: Array, return_std: bool) -> Any:
+        scaling = self.model_.y_scaling if view == "y" else self.model_.x_scaling
+        predictor = self.predictors_[view]
+        if not return_std:
+            return scaling.restore(predictor.mean(rows))
+        mean, variance = predictor.mean_and_variance(rows)
+        std = (np.sqrt(variance) * scaling.scale).astype(mean.dtype)
+        return scaling.restore(mean), std
+
+    def _sample(
+        self, view: str, rows: Array, n_samples: int, random_state: Any
+    ) -> Array:
+        self._check_n_samples(n_samples)
+        rng = self._sampling_generator(random_state)
+        scaling = self.model_.y_scaling if view == "y" else self.model_.x_scaling
+        return scaling.restore(self.predictors_[view].sample(rows, n_samples, rng))
+
+    @staticmethod
+    def _check_n_samples(n_samples: Any) -> None:
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples must be a positive int; got {n_samples!r}.")
+
+    def _sampling_generator(self, random_state: Any) -> np.random.Generator:
+        seed = self.random_state if random_state is None else random_state
+        return np.random.default_rng(check_random_state(seed).randint(2**31 - 1))
+
+    def _as_columns(self, y: Array) -> Array:
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        if y.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y has {y.shape[1]} columns, but {type(self).__name__} was fitted "
+                f"with {self.n_outputs_}."
+            )
+        return y
+
+    def _check_x(self, X: Any) -> Array:
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        return self.model_.x_scaling.standardize(X)
+
+    def _check_y(self, y: Any) -> Array:
+        check_is_fitted(self)
+        y = check_array(
+            y,
+            ensure_2d=False,
+            dtype=[np.float64, np.float32],
+            input_name="y",
+            estimator=self,
+        )
+        return self.model_.y_scaling.standardize(self._as_columns(y))
+
+    def _ravel(self, result: Any) -> Any:
+        if not self._y_is_1d:
+            return result
+        if isinstance(result, tuple):
+            return tuple(part[:, 0] for part in result)
+        return result[:, 0]
