@@ -1,7 +1,32 @@
-"""Deep Relational Models with scikit-learn's interface."""
+"""Deep Relational Models with scikit-learn's interface: fit once, predict both ways."""
 
-from sklearn_drm.estimators import GGDRMRegressor
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sklearn_drm.estimators import GGDRMRegressor
+    from sklearn_drm.swap_views import SwapViews
+    from sklearn_drm.two_view import TwoViewRegressor
 
 __version__ = "0.1.0"
 
-__all__ = ["GGDRMRegressor", "__version__"]
+__all__ = ["GGDRMRegressor", "SwapViews", "TwoViewRegressor", "__version__"]
+
+# Loaded at first use: importing the package costs next to nothing.
+_HOMES = {
+    "GGDRMRegressor": "sklearn_drm.estimators",
+    "SwapViews": "sklearn_drm.swap_views",
+    "TwoViewRegressor": "sklearn_drm.two_view",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

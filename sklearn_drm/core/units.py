@@ -14,11 +14,43 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, logsumexp, softmax, xlogy
+from scipy.special import logit, logsumexp, softmax, xlogy
 
 Array: TypeAlias = NDArray[Any]
 
-__all__ = ["Array", "Bernoulli", "Categorical", "Gaussian", "Units"]
+__all__ = ["Array", "Bernoulli", "Categorical", "Gaussian", "Units", "logistic"]
+
+
+def logistic(activation: Array) -> Array:
+    """σ(a) = ½ + ½ tanh(½ a), in place.
+
+    Parameters
+    ----------
+    activation : ndarray of float
+        Overwritten.
+
+    Returns
+    -------
+    ndarray
+        The same array, values in [0, 1].
+
+    Notes
+    -----
+    NumPy's vectorised tanh makes this an order of magnitude faster than
+    ``scipy.special.expit`` in float32; the absolute error is at rounding level.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm.core.units import logistic
+    >>> logistic(np.array([0.0, np.log(3.0)]))
+    array([0.5 , 0.75])
+    """
+    activation *= 0.5
+    np.tanh(activation, out=activation)
+    activation += 1
+    activation *= 0.5
+    return activation
 
 
 class Units(Protocol):
@@ -257,9 +289,7 @@ class Bernoulli:
         return np.zeros_like(self.bias)
 
     def mean(self, field: Array) -> Array:
-        activation = field + self.bias
-        result: Array = expit(activation, out=activation)
-        return result
+        return logistic(field + self.bias)
 
     def variance(self, field: Array) -> Array:
         mean = self.mean(field)

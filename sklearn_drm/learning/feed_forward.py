@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from sklearn_drm.core.chain import Chain
-from sklearn_drm.core.units import Array
+from sklearn_drm.core.units import Array, logistic
 
 __all__ = ["FeedForward", "forward", "gradient", "unroll"]
 
@@ -54,7 +53,7 @@ class FeedForward:
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             activation = hidden @ weight
             activation += bias
-            hidden = expit(activation, out=activation)
+            hidden = logistic(activation)
         return hidden
 
     @property
@@ -178,7 +177,7 @@ def gradient(
     ):
         activation = hidden @ layer_weight
         activation += bias
-        hidden = expit(activation, out=activation)
+        hidden = logistic(activation)
         slope = 1 - hidden
         slope *= hidden
         if dropout:
