@@ -132,7 +132,15 @@ def test_density_integrates_to_one_in_the_units_given():
         density.reshape(400, 400).sum(axis=1) * (ends[1][1] - ends[1][0]),
         rtol=1e-3,
     )
+    other = np.exp(model.score_samples(y=ends[1]))
+    np.testing.assert_allclose(
+        other,
+        density.reshape(400, 400).sum(axis=0) * (ends[0][1] - ends[0][0]),
+        rtol=1e-3,
+    )
     assert model.log_partition().standard_error == 0
+    with pytest.raises(ValueError, match="X, y or both"):
+        model.score_samples()
 
 
 def test_approximate_density_is_near_the_exact_one():

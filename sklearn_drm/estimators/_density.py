@@ -63,13 +63,13 @@ class JointDensity(TwoWayPrediction):
             )
         return self._log_partition
 
-    def score_samples(self, X: Any, y: Any = None) -> Array:
-        """Log-density of pairs, or of x alone, under ``model_``.
+    def score_samples(self, X: Any = None, y: Any = None) -> Array:
+        """Log-density of pairs, or of one view alone, under ``model_``.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_x)
-            First view.
+        X : array-like of shape (n, n_x), optional
+            First view; None: log p(y).
         y : array-like of shape (n, n_y) or (n,), optional
             Second view; None: log p(x).
 
@@ -87,12 +87,20 @@ class JointDensity(TwoWayPrediction):
         stays as it was pre-trained; joint fine-tuning serves the conditional means,
         not the density.
         """
-        rows = self._check_x(X).astype(np.float64)
-        targets = None
-        if y is not None:
-            targets = self._check_y(y).astype(np.float64)
-            check_consistent_length(rows, targets)
+        check_is_fitted(self)
+        if X is None and y is None:
+            raise ValueError("score_samples needs X, y or both.")
         model = self._in_float64()
+        targets = None
+        if X is None:
+            # log p(y): y is the first view of the mirrored chain.
+            model, rows = mirror(model), self._check_y(y)
+        else:
+            rows = self._check_x(X)
+            if y is not None:
+                targets = self._check_y(y).astype(np.float64)
+                check_consistent_length(rows, targets)
+        rows = rows.astype(np.float64)
         log_z = self.log_partition().estimate
         if enumeration_cost(model.chain) <= EXACT_COST:
             density = log_likelihood(model.chain, rows, targets, log_z=log_z)

@@ -56,7 +56,7 @@ class GGDRMRegressor(
         than one.
     mean_field : {"collapsed", "naive"}, default="collapsed"
         Whether the free view is integrated out, or given a factor of its own.
-    dropout : float in [0, 1), default=0.2
+    dropout : float in [0, 1), default=0.15
         Share of hidden means set to zero while fine-tuning.
     averaging : float in [0, 1), default=0.99
         Decay per update of the parameter average that fine-tuning keeps; 0: none.
@@ -150,7 +150,7 @@ class GGDRMRegressor(
         n_mean_field_iter: int | None = None,
         damping: float = 0.5,
         mean_field: str = "collapsed",
-        dropout: float = 0.2,
+        dropout: float = 0.15,
         averaging: float = 0.99,
         x_target: Any = None,
         y_target: Any = None,

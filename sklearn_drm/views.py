@@ -1,0 +1,169 @@
+"""What the two-view meta-estimators share: views of any shape, tags, routing.
+
+A *view* is whatever the user passes for one side of the pair: a 2-D array, a data
+frame, a stack of images ``(n, H, W)`` or ``(n, frames, H, W)``, or a 1-D target.
+Its first axis always counts rows.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.metrics import r2_score
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.metadata_routing import process_routing
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import has_fit_parameter
+
+__all__: list[str] = []
+
+FLOATS = [np.float64, np.float32]
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def only_if(check: Callable[[Any], bool]) -> Callable[[_Method], _Method]:
+    """scikit-learn's ``available_if``, keeping the method's type."""
+    return cast(Callable[[_Method], _Method], available_if(check))
+
+
+def rows_of(view: Any) -> Any:
+    """The view with a shape: lists and array look-alikes become arrays."""
+    shape = getattr(view, "shape", None)
+    return view if isinstance(shape, tuple) else np.asarray(view)
+
+
+def trailing_shape(view: Any) -> tuple[int, ...]:
+    """Shape of one row of the view; ``()`` for a 1-D view."""
+    return tuple(int(length) for length in view.shape[1:])
+
+
+def counted(view: Any) -> Any:
+    """The view as something scikit-learn can count the columns and names of.
+
+    scikit-learn counts ``shape[1]``; an image has H·W features, so a stack of
+    images is replaced by an array of the right shape that takes no memory.
+    """
+    if len(view.shape) <= 2:
+        return view
+    width = math.prod(view.shape[1:])
+    return np.broadcast_to(np.zeros(()), (view.shape[0], width))
+
+
+def column_names(view: Any) -> NDArray[np.object_] | None:
+    """Column names of a data frame, None where they are not all strings."""
+    columns = getattr(view, "columns", None)
+    if columns is None or len(getattr(view, "shape", ())) != 2:
+        return None
+    names = np.asarray(list(columns), dtype=object)
+    return names if len(names) and all(isinstance(n, str) for n in names) else None
+
+
+def input_tags_of(transformer: Any) -> Any:
+    """Input tags of a transformer, for a Pipeline those of its first step.
+
+    A Pipeline passes the view to its first step untouched but does not pass that
+    step's tags on.
+    """
+    steps = getattr(transformer, "steps", None)
+    if isinstance(steps, list) and steps and hasattr(steps[0][1], "fit"):
+        return input_tags_of(steps[0][1])
+    return get_tags(transformer).input_tags
+
+
+def takes_images(transformer: Any) -> bool:
+    """Whether a view with more than two dimensions can be given to a transformer."""
+    if transformer is None:
+        return False
+    steps = getattr(transformer, "steps", None)
+    if isinstance(steps, list) and steps and hasattr(steps[0][1], "fit"):
+        return takes_images(steps[0][1])
+    tags = get_tags(transformer)
+    return bool(tags.input_tags.three_d_array or tags.no_validation)
+
+
+def transforms_view(estimator: Any, view: str) -> bool:
+    """Whether an estimator prepares a view ("x" or "y") by a transformer of its own.
+
+    Such a view may be images or a data frame with columns of several kinds, so
+    nobody else can validate it as a table of numbers.
+    """
+    inner = getattr(estimator, "estimator", None)
+    if inner is not None and hasattr(estimator, "predict_x"):
+        return transforms_view(inner, "y" if view == "x" else "x")
+    return getattr(estimator, f"{view}_transformer", None) is not None
+
+
+def routing_is_on() -> bool:
+    """Whether scikit-learn's metadata routing is enabled."""
+    return bool(get_config()["enable_metadata_routing"])
+
+
+def fit_arguments(owner: Any, role: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments for the inner estimator's ``fit``.
+
+    With metadata routing the inner estimator's requests decide. Without it what
+    the caller gave is passed on, and is an error where ``fit`` does not take it:
+    a silently dropped ``groups`` would leak rows into the early-stopping set.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    if routing_is_on():
+        if not given:
+            return {}
+        routed = process_routing(owner, "fit", **given)
+        return dict(routed[role].fit)
+    inner = getattr(owner, role)
+    for name in given:
+        if not has_fit_parameter(inner, name):
+            raise ValueError(
+                f"{type(inner).__name__}.fit takes no {name}: fit without it, or "
+                f"use a {role} whose fit does."
+            )
+    return dict(given)
+
+
+def flat_r2(
+    true: ArrayLike, predicted: ArrayLike, sample_weight: ArrayLike | None
+) -> float:
+    """scikit-learn's R², uniform average, over views of any shape."""
+    true, predicted = np.asarray(true), np.asarray(predicted)
+    n_rows = true.shape[0]
+    return float(
+        r2_score(
+            true.reshape(n_rows, -1),
+            predicted.reshape(n_rows, -1),
+            sample_weight=sample_weight,
+        )
+    )
+
+
+def seeded(estimator: Any, random_state: Any) -> Any:
+    """A clone whose unset seeds are drawn from the state, unless that is None."""
+    if not hasattr(estimator, "get_params"):
+        return estimator
+    copy = clone(estimator)
+    if random_state is None:
+        return copy
+    draw = check_random_state(random_state)
+    unset = {
+        name: int(draw.randint(2**31 - 1))
+        for name, value in sorted(copy.get_params().items())
+        if (name == "random_state" or name.endswith("__random_state")) and value is None
+    }
+    return copy.set_params(**unset)
+
+
+def seed(random_state: Any) -> dict[str, Any]:
+    """Keyword for a ``sample`` method; None leaves the estimator's own seed."""
+    return {} if random_state is None else {"random_state": random_state}
+
+
+def takes_return_std(method: Callable[..., Any]) -> bool:
+    """Whether a prediction method has a ``return_std`` parameter."""
+    return "return_std" in inspect.signature(method).parameters
