@@ -185,8 +185,8 @@ def test_middle_of_a_row_is_the_middle_of_the_hops(n_samples, input_rate):
     centres = window.frame_starts + window.frame_length / 2
     assert centres.mean() == pytest.approx(middle, abs=1.0)
     np.testing.assert_array_equal(np.diff(centres), 60)
-    assert 0 <= window.start and window.inside.stop <= window.n_buffer
-    assert 0 <= window.frame_starts[0]
+    assert window.start >= 0 and window.inside.stop <= window.n_buffer
+    assert window.frame_starts[0] >= 0
     assert window.frame_starts[-1] + window.frame_length <= window.n_buffer
     # WORLD looks at whole multiples of the hop.
     np.testing.assert_allclose(

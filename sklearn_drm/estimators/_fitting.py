@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from sklearn_drm.estimators._parameters import (
     row_weights,
     target_columns,
 )
+from sklearn_drm.estimators._threads import small_products_on_one_thread
 from sklearn_drm.estimators._training import Views
 from sklearn_drm.learning.contrastive_divergence import ContrastiveDivergence, pretrain
 from sklearn_drm.learning.feed_forward import FeedForward
@@ -93,6 +95,10 @@ class ChainFitting(JointDensity):
             weight,
             groups,
         )
+
+    def _threads(self, views: Views) -> AbstractContextManager[Any]:
+        sizes = [views.x.shape[1], *hidden_sizes(self), views.y.shape[1]]
+        return small_products_on_one_thread(self.batch_size, sizes)
 
     def _start(self, views: Views, rng: np.random.Generator) -> None:
         chain = _training.initial_chain(

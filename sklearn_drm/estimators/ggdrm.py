@@ -220,10 +220,6 @@ class GGDRMRegressor(
         again = self.warm_start and hasattr(self, "model_")
         views = self._views(X, y, sample_weight, groups, reset=not again)
         rng = self._generator()
-        if not again:
-            self._start(views, rng)
-        train, held = self._split(views, rng)
-        self._pretrain(train, self.pretrain_epochs, rng)
         schedule = Schedule(
             self.fine_tune_epochs,
             self.batch_size,
@@ -232,8 +228,13 @@ class GGDRMRegressor(
             self.tol,
             self.averaging,
         )
-        self._fine_tune(train, held, schedule, rng, again)
-        self._finish(train, held)
+        with self._threads(views):
+            if not again:
+                self._start(views, rng)
+            train, held = self._split(views, rng)
+            self._pretrain(train, self.pretrain_epochs, rng)
+            self._fine_tune(train, held, schedule, rng, again)
+            self._finish(train, held)
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> GGDRMRegressor:
@@ -256,12 +257,13 @@ class GGDRMRegressor(
         check_parameters(self)
         again = hasattr(self, "model_")
         views = self._views(X, y, sample_weight, None, reset=not again)
-        if not again:
-            self._start(views, self._generator())
-        if not hasattr(self, "_partial_rng"):
-            self._partial_rng = self._generator()
-        self._pretrain(views, 1, self._partial_rng)
         schedule = Schedule(1, self.batch_size, self.learning_rate, anneal=False)
-        self._fine_tune(views, None, schedule, self._partial_rng, again)
-        self._finish(views, None)
+        with self._threads(views):
+            if not again:
+                self._start(views, self._generator())
+            if not hasattr(self, "_partial_rng"):
+                self._partial_rng = self._generator()
+            self._pretrain(views, 1, self._partial_rng)
+            self._fine_tune(views, None, schedule, self._partial_rng, again)
+            self._finish(views, None)
         return self

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         stack_context,
     )
     from drm_transformers.vocoder import (
+        FrameSpeech,
         WorldFeatures,
         analyze,
         frame_features,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Clip",
     "ClipError",
+    "FrameSpeech",
     "LipDCTTransformer",
     "MelCepstrumTransformer",
     "Rows",
@@ -77,7 +79,13 @@ _MODULES = {
         "remove_group_mean",
         "stack_context",
     ),
-    "vocoder": ("WorldFeatures", "analyze", "frame_features", "synthesize"),
+    "vocoder": (
+        "FrameSpeech",
+        "WorldFeatures",
+        "analyze",
+        "frame_features",
+        "synthesize",
+    ),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
