@@ -20,6 +20,7 @@ from sklearn_drm.core.mean_field import lower_bound, mean_field
 from sklearn_drm.core.model import RelationalModel, mirror
 from sklearn_drm.core.units import Array
 from sklearn_drm.estimators._prediction import TwoWayPrediction
+from sklearn_drm.estimators._threads import small_products_on_one_thread
 from sklearn_drm.learning.parameters import flatten_chain
 
 __all__ = ["JointDensity"]
@@ -58,9 +59,11 @@ class JointDensity(TwoWayPrediction):
                     strict=True,
                 )
             ]
-            self._log_partition = estimate_log_partition(
-                chain, base, np.random.default_rng(0)
-            )
+            sizes = [layer.n_units for layer in chain.units]
+            with small_products_on_one_thread(100, sizes):
+                self._log_partition = estimate_log_partition(
+                    chain, base, np.random.default_rng(0)
+                )
         return self._log_partition
 
     def score_samples(self, X: Any = None, y: Any = None) -> Array:
