@@ -1,0 +1,334 @@
+"""The command ``sklearn-drm``: arguments, messages and exit statuses."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+__all__ = ["build_parser", "main"]
+
+_USAGE, _INTERRUPTED = 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, without the usage in front of it."""
+        line = " ".join(message.split())
+        self.exit(_USAGE, f"{self.prog}: error: {line}; see {self.prog} --help\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's arguments.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+
+    Examples
+    --------
+    >>> from sklearn_drm.lipspeech.cli import build_parser
+    >>> build_parser().parse_args(["demo"]).output
+    PosixPath('sklearn-drm-demo')
+    """
+    common = _Parser(add_help=False)
+    group = common.add_argument_group("options of every command")
+    group.add_argument(
+        "--cache",
+        type=_path,
+        metavar="DIR",
+        help="folder that keeps features of clips (default: SKLEARN_DRM_CACHE, or "
+        "sklearn-drm in the user's cache folder)",
+    )
+    group.add_argument(
+        "--seed", type=_count, default=0, metavar="N", help="random seed (default: 0)"
+    )
+    group.add_argument(
+        "--jobs",
+        type=_positive,
+        metavar="N",
+        help="processes at a time (default: one for each core)",
+    )
+    group.add_argument(
+        "--strict", action="store_true", help="stop at the first unusable clip"
+    )
+    group.add_argument(
+        "--debug", action="store_true", help="show a traceback when something fails"
+    )
+    box = _Parser(add_help=False)
+    box.add_argument(
+        "--box",
+        type=_box,
+        metavar="X,Y,SIZE",
+        help="the mouth's place in the picture in pixels (left, top, side), or "
+        "'face' to find it from the face",
+    )
+
+    parser = _Parser(
+        prog="sklearn-drm",
+        description="One model, both ways: lip images to speech and speech to lip "
+        "images with a Deep Relational Model.",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    )
+
+    demo = commands.add_parser(
+        "demo",
+        parents=[common],
+        help="fit and convert a synthetic talking mouth; nothing to download",
+    )
+    demo.add_argument(
+        "-o", "--output", type=_path, default=Path("sklearn-drm-demo"), metavar="DIR"
+    )
+
+    fit = commands.add_parser(
+        "fit", parents=[common, box], help="fit a model on video clips with sound"
+    )
+    fit.add_argument("clips", type=_path, nargs="+", metavar="CLIP")
+    fit.add_argument(
+        "--split",
+        type=_path,
+        metavar="CSV",
+        help="table with columns clip,subset; only clips of subset train are used",
+    )
+    fit.add_argument("-o", "--output", type=_path, required=True, metavar="MODEL")
+    fit.add_argument(
+        "--context",
+        type=_count,
+        default=4,
+        metavar="K",
+        help="neighbouring frames on each side that the model sees (default: 4)",
+    )
+    fit.add_argument(
+        "--keep-clip-mean",
+        action="store_true",
+        help="leave each clip's mean in its lip features",
+    )
+
+    speech = commands.add_parser(
+        "lips-to-speech",
+        parents=[common, box],
+        help="make sound for the lips in a video, which may be silent",
+    )
+    speech.add_argument("model", type=_path, metavar="MODEL")
+    speech.add_argument("video", type=_path, metavar="VIDEO")
+    speech.add_argument(
+        "-o",
+        "--output",
+        type=_path,
+        required=True,
+        metavar="OUT",
+        help="OUT.wav: the sound; OUT.mp4: the picture with the new sound",
+    )
+
+    lips = commands.add_parser(
+        "speech-to-lips",
+        parents=[common, box],
+        help="make a video of moving lips for a sound",
+    )
+    lips.add_argument("model", type=_path, metavar="MODEL")
+    lips.add_argument("audio", type=_path, metavar="AUDIO")
+    lips.add_argument(
+        "-o", "--output", type=_path, required=True, metavar="OUT", help="OUT.mp4"
+    )
+    lips.add_argument(
+        "--face",
+        type=_path,
+        metavar="CLIP",
+        help="video of the face to move (default: the mean of the training clips)",
+    )
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        parents=[common, box],
+        help="score a model on clips beside simple baselines",
+    )
+    evaluate.add_argument("model", type=_path, metavar="MODEL")
+    evaluate.add_argument("clips", type=_path, nargs="+", metavar="CLIP")
+    evaluate.add_argument(
+        "--split",
+        type=_path,
+        metavar="CSV",
+        help="table with columns clip,subset; scores are of subset test",
+    )
+    evaluate.add_argument(
+        "--baselines",
+        action="store_true",
+        help="fit two multi-layer perceptrons on subset train as well",
+    )
+    evaluate.add_argument(
+        "-o",
+        "--output",
+        type=_path,
+        metavar="REPORT",
+        help="the report (default: MODEL with the ending .evaluation.html)",
+    )
+    evaluate.add_argument(
+        "--json", type=_path, metavar="FILE", help="write the figures here as well"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; None: those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 1 after a fault of the program, 2 where the input cannot
+        be used, 130 after an interruption.
+    """
+    try:
+        arguments = build_parser().parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    name = f"sklearn-drm {arguments.command}"
+    try:
+        with _terminated_like_interrupted(), _short_warnings(name):
+            _run(arguments)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        _say(f"{name}: interrupted")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if arguments.debug:
+            traceback.print_exc()
+        status, line = _described(error)
+        _say(f"{name}: error: {line}")
+        return status
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    try:
+        from sklearn_drm.lipspeech import commands
+    except ImportError as error:
+        raise _MissingExtra(
+            f"{error}; the application needs more libraries: "
+            "pip install 'sklearn-drm[lipspeech]'"
+        ) from error
+    getattr(commands, arguments.command.replace("-", "_"))(arguments)
+
+
+class _MissingExtra(ValueError):
+    pass
+
+
+def _described(error: Exception) -> tuple[int, str]:
+    """Exit status and one line for anything that went wrong."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return _USAGE, f"{where}{error.strerror or text}"
+    if isinstance(error, MemoryError):
+        return _USAGE, "not enough memory; give fewer or shorter clips"
+    if isinstance(error, ValueError):
+        return _USAGE, text
+    return 1, (
+        f"{type(error).__name__}: {text}; this is a fault of sklearn-drm, run it "
+        "again with --debug for the details"
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _short_warnings(name: str) -> Iterator[None]:
+    """Show warnings as one line each, without the source line they come from."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        _say(f"{name}: warning: {' '.join(str(message).split())}")
+
+    with warnings.catch_warnings():
+        for kind in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", kind)
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+        warnings.showwarning = show
+        yield
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Let SIGTERM clean up half-written files as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"sklearn-drm {version('sklearn-drm')}"
+    except PackageNotFoundError:
+        return "sklearn-drm (not installed)"
+
+
+def _path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError("an empty file name")
+    return Path(text)
+
+
+def _count(text: str) -> int:
+    return _whole(text, 0)
+
+
+def _positive(text: str) -> int:
+    return _whole(text, 1)
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if not least <= value < 2**32:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number of {least} or more"
+        )
+    return value
+
+
+def _box(text: str) -> tuple[float, float, float] | str:
+    if text == "face":
+        return text
+    try:
+        x, y, side = (float(part) for part in text.split(","))
+    except ValueError:
+        x = y = side = -1.0
+    if not (x >= 0 and y >= 0 and 0 < side < 1e6):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not x,y,size in pixels, such as 120,150,90"
+        )
+    return x, y, side

@@ -1,0 +1,221 @@
+"""Features of many files: in parallel, kept in a cache, bad files set apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+from zlib import error as ZlibError
+
+import cv2
+import numpy as np
+from joblib import Parallel, cpu_count, delayed
+from tqdm import tqdm
+
+from drm_transformers.clips import ClipError, atomic_path, read_clip
+from sklearn_drm.lipspeech.features import (
+    ClipFeatures,
+    FeatureSettings,
+    clip_features,
+)
+
+__all__ = ["Loaded", "cached_features", "default_cache", "load_features", "named"]
+
+# Raise when the meaning of a cached number changes.
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What `load_features` got out of a list of files.
+
+    Attributes
+    ----------
+    features : list of ClipFeatures
+        The usable clips, in the order given.
+    paths : list of pathlib.Path
+        Their files.
+    failures : list of (pathlib.Path, str)
+        The others, each with the reason in one line.
+    """
+
+    features: list[ClipFeatures]
+    paths: list[Path]
+    failures: list[tuple[Path, str]]
+
+
+def default_cache() -> Path:
+    """Folder for cached features: ``SKLEARN_DRM_CACHE`` or the system's own.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Examples
+    --------
+    >>> from sklearn_drm.lipspeech.feature_cache import default_cache
+    >>> default_cache().is_absolute()
+    True
+    """
+    chosen = os.environ.get("SKLEARN_DRM_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (base / "sklearn-drm").absolute()
+
+
+def load_features(
+    paths: Sequence[str | os.PathLike[str]],
+    settings: FeatureSettings | None = None,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    n_jobs: int | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Loaded:
+    """Read clips and compute their features, in parallel and only once.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        Video files with sound.
+    settings : FeatureSettings, optional
+    cache : path-like, optional
+        Folder where features are kept; None: nothing is kept.
+    n_jobs : int, optional
+        Processes at a time; None: one for each processor core.
+    warn : callable, optional
+        Called with one line for each clip that is skipped or had to be mended.
+
+    Returns
+    -------
+    Loaded
+        The usable clips, and the others with their reasons.
+
+    Notes
+    -----
+    A cache entry is found by the content of the clip, not its name or date, and
+    by the settings. Entries are written whole; a damaged one is made anew.
+    """
+    settings = settings or FeatureSettings()
+    files = [Path(path) for path in paths]
+    folder = None if cache is None else Path(cache)
+    jobs = max(1, min(len(files), cpu_count() if n_jobs is None else n_jobs))
+    results: list[ClipFeatures | str] = [""] * len(files)
+    work = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(
+        delayed(_numbered)(index, file, settings, folder)
+        for index, file in enumerate(files)
+    )
+    for index, result in tqdm(
+        work, total=len(files), desc="reading clips", unit="clip", disable=None
+    ):
+        results[index] = result
+    loaded = Loaded([], [], [])
+    for file, result in zip(files, results, strict=True):
+        if isinstance(result, str):
+            loaded.failures.append((file, result))
+            if warn is not None:
+                warn(f"skipped {named(file, result)}")
+            continue
+        loaded.features.append(result)
+        loaded.paths.append(file)
+        if warn is not None:
+            for note in result.notes:
+                warn(f"{file}: {note}")
+    return loaded
+
+
+def named(path: Path, message: str) -> str:
+    """Put the file's name before a message that does not have it yet."""
+    line = " ".join(message.split())
+    return line if str(path) in line else f"{path}: {line}"
+
+
+def _numbered(
+    index: int, path: Path, settings: FeatureSettings, cache: Path | None
+) -> tuple[int, ClipFeatures | str]:
+    """The features or, since an exception would end all others, the reason."""
+    try:
+        return index, cached_features(path, settings, cache)
+    except ClipError as error:
+        return index, str(error)
+    except (OSError, ValueError, MemoryError) as error:
+        return index, f"{type(error).__name__}: {error}"
+
+
+def cached_features(
+    path: Path, settings: FeatureSettings, cache: Path | None
+) -> ClipFeatures:
+    """Features of one file, from the cache where they are there."""
+    # One process per clip is busy already; more threads would only queue.
+    cv2.setNumThreads(1)
+    if cache is None:
+        return _compute(path, settings)
+    entry = cache / f"{_key(path, settings)}.npz"
+    kept = _read_entry(entry, path.stem, settings)
+    if kept is not None:
+        return kept
+    features = _compute(path, settings)
+    cache.mkdir(parents=True, exist_ok=True)
+    with atomic_path(entry) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file,
+            lips=features.lips,
+            envelope=features.envelope,
+            excitation=features.excitation,
+            notes=np.array(json.dumps(features.notes)),
+        )
+    return features
+
+
+def _compute(path: Path, settings: FeatureSettings) -> ClipFeatures:
+    clip = read_clip(path, frame_rate=settings.frame_rate, sound="required")
+    return clip_features(clip, settings)
+
+
+def _key(path: Path, settings: FeatureSettings) -> str:
+    digest = hashlib.sha256(f"{_FORMAT} {settings}\n".encode())
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ClipError(
+            f"{path}: cannot be read ({error.strerror}); check the name"
+        ) from error
+    return digest.hexdigest()
+
+
+def _read_entry(
+    entry: Path, name: str, settings: FeatureSettings
+) -> ClipFeatures | None:
+    try:
+        with np.load(entry, allow_pickle=False) as data:
+            features = ClipFeatures(
+                name=name,
+                lips=data["lips"],
+                envelope=data["envelope"],
+                excitation=data["excitation"],
+                notes=tuple(json.loads(str(data["notes"]))),
+            )
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError):
+        return None
+    except (BadZipFile, ZlibError):
+        return None
+    n_frames = len(features.lips)
+    sound = (
+        features.lips.shape == (n_frames, settings.size, settings.size)
+        and features.lips.dtype == np.uint8
+        and features.envelope.shape[:1] == (n_frames,)
+        and features.excitation.shape[:1] == (n_frames,)
+    )
+    return features if sound else None
