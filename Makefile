@@ -13,7 +13,7 @@ types:
 	$(PYTHON) -m mypy
 
 imports:
-	$(PYTHON) -c "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
+	PYTHONPATH=.:transformers $(PYTHON) -c "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
 
 test:
 	$(PYTHON) -m pytest

@@ -157,6 +157,7 @@ def test_multi_prediction_gradient(n_iter, damping, dropout, target, hidden, rev
             damping=damping,
             target=target,
             dropout=dropout,
+            input_dropout=dropout,
             rng=np.random.default_rng(3),
         )
         return loss, out.vector
@@ -206,7 +207,14 @@ def test_network_gradient(dropout, weighted):
     def loss(vector):
         moved = FeedForward.bind(vector, network.sizes)
         return gradient(
-            moved, x, y, weight, out, dropout=dropout, rng=np.random.default_rng(7)
+            moved,
+            x,
+            y,
+            weight,
+            out,
+            dropout=dropout,
+            input_dropout=dropout,
+            rng=np.random.default_rng(7),
         )
 
     numeric = finite_differences(loss, network.vector)

@@ -45,8 +45,9 @@ class ChainFitting(JointDensity):
     fine_tune: str | None
     pretrain_learning_rate: float
     n_gibbs_steps: int
-    batch_size: int
+    batch_size: Any
     dropout: float
+    input_dropout: Any
     early_stopping: bool
     validation_fraction: float
     verbose: int
@@ -98,7 +99,18 @@ class ChainFitting(JointDensity):
 
     def _threads(self, views: Views) -> AbstractContextManager[Any]:
         sizes = [views.x.shape[1], *hidden_sizes(self), views.y.shape[1]]
-        return small_products_on_one_thread(self.batch_size, sizes)
+        return small_products_on_one_thread(self._batch_rows(views), sizes)
+
+    def _batch_rows(self, views: Views) -> int:
+        if self.batch_size == "auto":
+            return int(np.clip(len(views.x) // 150, 20, 100))
+        return int(self.batch_size)
+
+    def _input_dropout(self) -> float:
+        if self.input_dropout == "auto":
+            stacked = self.x_target is not None or self.y_target is not None
+            return 0.2 if stacked else 0.0
+        return float(self.input_dropout)
 
     def _start(self, views: Views, rng: np.random.Generator) -> None:
         chain = _training.initial_chain(
@@ -140,7 +152,7 @@ class ChainFitting(JointDensity):
             train.y,
             weight,
             n_epochs=n_epochs,
-            batch_size=self.batch_size,
+            batch_size=self._batch_rows(train),
             learning_rate=self.pretrain_learning_rate,
             rng=rng,
         )
@@ -188,6 +200,7 @@ class ChainFitting(JointDensity):
                 schedule,
                 rng,
                 dropout=self.dropout,
+                input_dropout=self._input_dropout(),
                 columns=columns,
                 optimizer=self._optimizers.setdefault(view, Adam()),
                 validation=validation,
@@ -245,6 +258,7 @@ class ChainFitting(JointDensity):
             n_iter=self._inference()["n_iter"],
             damping=self._inference()["damping"],
             dropout=self.dropout,
+            input_dropout=self._input_dropout(),
             x_target=targets["x"],
             y_target=targets["y"],
             optimizer=self._optimizers.setdefault("joint", Adam()),

@@ -20,9 +20,10 @@ def check_parameters(estimator: Any) -> None:
         "pretrain_epochs": 0,
         "n_gibbs_steps": 1,
         "fine_tune_epochs": 0,
-        "batch_size": 1,
         "n_iter_no_change": 1,
     }
+    if not _is_auto(estimator.batch_size):
+        at_least["batch_size"] = 1
     if estimator.n_mean_field_iter is not None:
         at_least["n_mean_field_iter"] = 1
     for name, low in at_least.items():
@@ -33,7 +34,10 @@ def check_parameters(estimator: Any) -> None:
         value = getattr(estimator, name)
         if not _is_within(value, 0, np.inf) or value == 0:
             raise ValueError(f"{name} must be a positive number; got {value!r}.")
-    for name in ("damping", "dropout", "averaging", "validation_fraction", "tol"):
+    shares = ["damping", "dropout", "averaging", "validation_fraction", "tol"]
+    if not _is_auto(estimator.input_dropout):
+        shares.append("input_dropout")
+    for name in shares:
         value = getattr(estimator, name)
         if not _is_within(value, 0, 1):
             raise ValueError(f"{name} must be in [0, 1); got {value!r}.")
@@ -47,6 +51,10 @@ def check_parameters(estimator: Any) -> None:
             f"mean_field must be 'collapsed' or 'naive'; got {estimator.mean_field!r}."
         )
     hidden_sizes(estimator)
+
+
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
 
 
 def _is_whole(value: Any, low: int) -> bool:

@@ -42,7 +42,5 @@ def small_products_on_one_thread(
     largest = batch_size * max(a * b for a, b in pairs)
     if largest >= _LARGE_PRODUCT:
         return nullcontext()
-    limits: AbstractContextManager[Any] = _controller().limit(
-        limits=1, user_api="blas"
-    )
+    limits: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
     return limits

@@ -45,8 +45,9 @@ class GGDRMRegressor(
         Largest number of passes of fine-tuning.
     learning_rate : float, default=0.005
         Initial step size of fine-tuning (Adam).
-    batch_size : int, default=100
-        Rows in a batch.
+    batch_size : int or "auto", default="auto"
+        Rows in a batch. "auto": one for every 150 rows, but no fewer than 20 and no
+        more than 100, so that few rows too give enough updates in an epoch.
     n_mean_field_iter : int or None, default=None
         Mean-field sweeps of inference on the chain. None: 20, or 1 with
         ``fine_tune="joint"``. A jointly tuned model is good at the number it was
@@ -58,6 +59,10 @@ class GGDRMRegressor(
         Whether the free view is integrated out, or given a factor of its own.
     dropout : float in [0, 1), default=0.15
         Share of hidden means set to zero while fine-tuning.
+    input_dropout : float in [0, 1) or "auto", default="auto"
+        Share of input values set to zero while fine-tuning. "auto": 0.2 where
+        ``x_target`` or ``y_target`` is given, as for views with context windows,
+        whose columns say much alike; 0 otherwise.
     averaging : float in [0, 1), default=0.99
         Decay per update of the parameter average that fine-tuning keeps; 0: none.
     x_target, y_target : slice, sequence of int or None, default=None
@@ -146,11 +151,12 @@ class GGDRMRegressor(
         n_gibbs_steps: int = 3,
         fine_tune_epochs: int = 60,
         learning_rate: float = 0.005,
-        batch_size: int = 100,
+        batch_size: Any = "auto",
         n_mean_field_iter: int | None = None,
         damping: float = 0.5,
         mean_field: str = "collapsed",
         dropout: float = 0.15,
+        input_dropout: Any = "auto",
         averaging: float = 0.99,
         x_target: Any = None,
         y_target: Any = None,
@@ -175,6 +181,7 @@ class GGDRMRegressor(
         self.damping = damping
         self.mean_field = mean_field
         self.dropout = dropout
+        self.input_dropout = input_dropout
         self.averaging = averaging
         self.x_target = x_target
         self.y_target = y_target
@@ -222,7 +229,7 @@ class GGDRMRegressor(
         rng = self._generator()
         schedule = Schedule(
             self.fine_tune_epochs,
-            self.batch_size,
+            self._batch_rows(views),
             self.learning_rate,
             self.n_iter_no_change,
             self.tol,
@@ -257,7 +264,9 @@ class GGDRMRegressor(
         check_parameters(self)
         again = hasattr(self, "model_")
         views = self._views(X, y, sample_weight, None, reset=not again)
-        schedule = Schedule(1, self.batch_size, self.learning_rate, anneal=False)
+        schedule = Schedule(
+            1, self._batch_rows(views), self.learning_rate, anneal=False
+        )
         with self._threads(views):
             if not again:
                 self._start(views, self._generator())

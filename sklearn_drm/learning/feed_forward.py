@@ -11,7 +11,7 @@ import numpy as np
 from sklearn_drm.core.chain import Chain
 from sklearn_drm.core.units import Array, logistic
 
-__all__ = ["FeedForward", "forward", "gradient", "unroll"]
+__all__ = ["FeedForward", "dropout_factor", "forward", "gradient", "unroll"]
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ def gradient(
     out: FeedForward,
     *,
     dropout: float = 0.0,
+    input_dropout: float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> float:
     r"""Gradient of the squared error, written to ``out``.
@@ -161,6 +162,8 @@ def gradient(
         Same layout; overwritten with the gradient of −loss (the ascent direction).
     dropout : float in [0, 1), default=0.0
         Share of hidden means set to zero, the others scaled by 1/(1 − dropout).
+    input_dropout : float in [0, 1), default=0.0
+        The same for the input.
     rng : numpy.random.Generator, optional
         Needed with dropout.
 
@@ -169,6 +172,8 @@ def gradient(
     float
         Loss ½ Σ_n w_n ‖y_n − ŷ_n‖².
     """
+    if input_dropout:
+        x = x * dropout_factor(x.shape, x.dtype, input_dropout, rng)
     kept: list[Array] = []
     inputs: list[Array] = [x]
     hidden = x
@@ -181,9 +186,7 @@ def gradient(
         slope = 1 - hidden
         slope *= hidden
         if dropout:
-            assert rng is not None
-            mask = rng.random(hidden.shape, dtype=hidden.dtype) >= dropout
-            factor = mask * hidden.dtype.type(1 / (1 - dropout))
+            factor = dropout_factor(hidden.shape, hidden.dtype, dropout, rng)
             hidden *= factor
             slope *= factor
         kept.append(slope)
@@ -204,3 +207,40 @@ def gradient(
             error = error @ network.weights[index].T
             error *= kept[index - 1]
     return loss
+
+
+def dropout_factor(
+    shape: tuple[int, ...],
+    dtype: Any,
+    share: float,
+    rng: np.random.Generator | None,
+) -> Array:
+    """Factors that silence a share of values and keep the mean of the rest.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the values.
+    dtype : dtype
+        Type of the factors.
+    share : float in [0, 1)
+        Probability of a factor of 0; the others are 1/(1 − share).
+    rng : numpy.random.Generator or None
+        Source of the draws.
+
+    Returns
+    -------
+    ndarray
+        The factors.
+
+    Raises
+    ------
+    ValueError
+        Without a generator.
+    """
+    if rng is None:
+        raise ValueError("Dropout needs a random generator.")
+    kept = rng.random(shape, dtype=dtype) >= share
+    factor: Array = kept.astype(dtype)
+    factor *= 1 / (1 - share)
+    return factor

@@ -201,6 +201,7 @@ def tune_network(
     rng: np.random.Generator,
     *,
     dropout: float = 0.0,
+    input_dropout: float = 0.0,
     columns: Array | None = None,
     optimizer: Adam | None = None,
     validation: tuple[Array, Array] | None = None,
@@ -222,6 +223,8 @@ def tune_network(
         Source of randomness.
     dropout : float in [0, 1), default=0.0
         Share of hidden means set to zero.
+    input_dropout : float in [0, 1), default=0.0
+        Share of input values set to zero.
     columns : ndarray of int, optional
         Outputs that count; the read-out of the others is left as it is.
     optimizer : Adam, optional
@@ -244,7 +247,14 @@ def tune_network(
     def gradient_of(rows: Array, mass: float) -> tuple[float, Array]:
         share = None if weight is None else weight[rows] / mass
         loss = gradient(
-            tuned, x[rows], y[rows], share, ascent, dropout=dropout, rng=rng
+            tuned,
+            x[rows],
+            y[rows],
+            share,
+            ascent,
+            dropout=dropout,
+            input_dropout=input_dropout,
+            rng=rng,
         )
         return loss, ascent.vector
 
@@ -287,6 +297,7 @@ def tune_joint(
     n_iter: int = 1,
     damping: float = 0.0,
     dropout: float = 0.0,
+    input_dropout: float = 0.0,
     x_target: slice | Array = slice(None),
     y_target: slice | Array = slice(None),
     optimizer: Adam | None = None,
@@ -309,7 +320,7 @@ def tune_joint(
         Source of randomness.
     initial : sequence of ndarray, each of shape (J_l,)
         Means from which inference starts.
-    n_iter, damping, dropout
+    n_iter, damping, dropout, input_dropout
         As in :func:`add_prediction_gradient`.
     x_target, y_target : slice or index array
         Columns that count.
@@ -358,6 +369,7 @@ def tune_joint(
                 damping=damping,
                 target=target,
                 dropout=dropout,
+                input_dropout=input_dropout,
                 rng=rng,
             )
         return loss, ascent.vector

@@ -9,6 +9,7 @@ import numpy as np
 
 from sklearn_drm.core.chain import Chain
 from sklearn_drm.core.units import Array
+from sklearn_drm.learning.feed_forward import dropout_factor
 
 __all__ = ["add_prediction_gradient"]
 
@@ -25,6 +26,7 @@ def add_prediction_gradient(
     damping: float = 0.0,
     target: slice | Array = slice(None),
     dropout: float = 0.0,
+    input_dropout: float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> float:
     r"""Add the gradient of the log-likelihood of y around its prediction from x.
@@ -50,6 +52,8 @@ def add_prediction_gradient(
         Columns of y that count.
     dropout : float in [0, 1), default=0.0
         Share of hidden units silent throughout the sweeps, drawn per row.
+    input_dropout : float in [0, 1), default=0.0
+        Share of values of x set to zero.
     rng : numpy.random.Generator, optional
         Needed with dropout.
 
@@ -68,6 +72,8 @@ def add_prediction_gradient(
     I. Goodfellow, M. Mirza, A. Courville, Y. Bengio, "Multi-prediction deep
     Boltzmann machines", NIPS 2013.
     """
+    if input_dropout:
+        x = x * dropout_factor(x.shape, x.dtype, input_dropout, rng)
     masks = _masks(chain, x, dropout, rng)
     means, tape = _infer(chain, x, initial, n_iter, damping, masks)
 
@@ -97,11 +103,8 @@ def _masks(
     """Factors of the hidden units, drawn once for all sweeps."""
     if not dropout:
         return [None] * chain.n_hidden_layers
-    if rng is None:
-        raise ValueError("Dropout needs a random generator.")
-    factor = x.dtype.type(1 / (1 - dropout))
     return [
-        (rng.random((len(x), units.n_units), dtype=x.dtype) >= dropout) * factor
+        dropout_factor((len(x), units.n_units), x.dtype, dropout, rng)
         for units in chain.hidden
     ]
 
