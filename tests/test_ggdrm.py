@@ -215,7 +215,7 @@ def test_early_stopping_holds_out_whole_groups(monkeypatch):
 
     monkeypatch.setattr(_training, "held_out_rows", spy)
     x, y = two_views(600)
-    groups = np.repeat(np.arange(30), 20)
+    groups = np.random.default_rng(5).permutation(np.repeat(np.arange(30), 20))
     model = GGDRMRegressor(random_state=0, **QUICK).fit(x, y, groups=groups)
     train, out = held["rows"]
     assert not set(groups[train]) & set(groups[out])
