@@ -493,7 +493,11 @@ def test_a_real_interruption(clips, tmp_path, number):
     options = ["-o", str(out), "--box", BOX, "--cache", str(tmp_path / "cache")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     process = subprocess.Popen(
-        [*command, *options, "--jobs", "2"], env=environment, stderr=subprocess.PIPE
+        [*command, *options, "--jobs", "2"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        # A suite started in the background has SIGINT ignored, which is inherited.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not (tmp_path / "cache").exists() and time.monotonic() < deadline:
