@@ -42,6 +42,7 @@ def gibbs_sweep(
     *,
     clamped: Sequence[int] = (),
     first_parity: int = 1,
+    average_last: bool = False,
 ) -> list[Array]:
     """Resample all odd layers given the even ones, then all even layers.
 
@@ -57,6 +58,10 @@ def gibbs_sweep(
         Layers that keep their values (0 is x, ``len(chain.units) - 1`` is y).
     first_parity : {0, 1}, default=1
         Which block is resampled first.
+    average_last : bool, default=False
+        Whether the second block gets its conditional means instead of draws. Mean
+        statistics of the result keep their expectation and lose variance, but no
+        further sweep may start from it.
 
     Returns
     -------
@@ -91,7 +96,10 @@ def gibbs_sweep(
                 else None
             )
             field = hidden_field(chain, layer, below, above)
-            new[layer] = chain.units[layer].sample(field, rng)
+            if average_last and parity != first_parity:
+                new[layer] = chain.units[layer].mean(field)
+            else:
+                new[layer] = chain.units[layer].sample(field, rng)
     return new
 
 

@@ -118,30 +118,37 @@ def mean_field(
     if method not in ("collapsed", "naive"):
         raise ValueError(f"method must be 'collapsed' or 'naive'; got {method!r}.")
     n_rows, n_hidden = x.shape[0], chain.n_hidden_layers
-    shapes = [(n_rows, layer.n_units) for layer in chain.hidden]
     if initial is None:
-        hidden = [np.full(shape, 0.5, dtype=x.dtype) for shape in shapes]
-    else:
-        hidden = [
-            np.array(np.broadcast_to(mean, shape), dtype=x.dtype)
-            for mean, shape in zip(initial, shapes, strict=True)
-        ]
+        initial = [np.full(layer.n_units, 0.5) for layer in chain.hidden]
+    # A start common to all rows stays one row until its layer is updated.
+    hidden = [np.atleast_2d(np.asarray(mean, dtype=x.dtype)) for mean in initial]
+    if n_iter == 0:
+        hidden = [np.repeat(mean, n_rows // len(mean), axis=0) for mean in hidden]
+    elif n_hidden == 1 and y is not None:
+        # The posterior is factorial: one update reaches it from any start.
+        n_iter = 1
     from_x = chain.units[0].coupling(x) @ chain.weights[0]
     from_y = None if y is None else chain.units[-1].coupling(y) @ chain.weights[-1].T
-    excitation = self_energy(chain) if method == "collapsed" else None
+    collapsed = y is None and method == "collapsed"
+    excitation = self_energy(chain) if collapsed else None
     for _ in range(n_iter):
         for index in range(n_hidden):
             layer = index + 1
-            field = from_x if index == 0 else hidden[index - 1] @ chain.weights[index]
+            field = (
+                from_x.copy()
+                if index == 0
+                else hidden[index - 1] @ chain.weights[index]
+            )
             if index < n_hidden - 1:
-                field = field + hidden[index + 1] @ chain.weights[layer].T
+                field += hidden[index + 1] @ chain.weights[layer].T
                 hidden[index] = chain.units[layer].mean(field)
             elif from_y is not None:
-                hidden[index] = chain.units[layer].mean(field + from_y)
+                field += from_y
+                hidden[index] = chain.units[layer].mean(field)
             else:
                 old = hidden[index]
                 expected = chain.y.mean(old @ chain.weights[-1])
-                field = field + chain.y.coupling(expected) @ chain.weights[-1].T
+                field += chain.y.coupling(expected) @ chain.weights[-1].T
                 if excitation is not None:
                     field += excitation * (0.5 - old)
                 new = chain.units[layer].mean(field)

@@ -119,9 +119,21 @@ class Units(Protocol):
         ...
 
     def statistics(
-        self, values: Array, field: Array, weight: Array
+        self, values: Array, field: Array | None, weight: Array
     ) -> dict[str, Array]:
-        """Weighted sum over rows of d(-energy + coupling·field)/d parameters."""
+        """Weighted sum over rows of d(-energy + coupling·field)/d parameters.
+
+        Without field: of d(-energy)/d parameters alone.
+        """
+        ...
+
+    def coupling_statistics(self, weights: Array, products: Array) -> dict[str, Array]:
+        """What the field from one neighbour adds to the statistics.
+
+        ``weights`` and ``products`` have shape (n_units, n_neighbour): the
+        connection, and the weighted sum over rows of coupling ⊗ the neighbour's
+        coupling. No field has to be computed that way.
+        """
         ...
 
     def expected_statistics(self, field: Array, weight: Array) -> dict[str, Array]:
@@ -225,15 +237,19 @@ class Gaussian:
         return Gaussian(mean, np.log(variance))
 
     def statistics(
-        self, values: Array, field: Array, weight: Array
+        self, values: Array, field: Array | None, weight: Array
     ) -> dict[str, Array]:
         deviation = values - self.bias
         precision = self.precision
-        contrast = 0.5 * deviation * deviation - values * field
-        return {
-            "bias": (weight @ deviation) * precision,
-            "log_variance": (weight @ contrast) * precision,
-        }
+        bias = (weight @ deviation) * precision
+        deviation *= deviation
+        log_variance = 0.5 * (weight @ deviation) * precision
+        if field is not None:
+            log_variance -= (weight @ (values * field)) * precision
+        return {"bias": bias, "log_variance": log_variance}
+
+    def coupling_statistics(self, weights: Array, products: Array) -> dict[str, Array]:
+        return {"log_variance": -np.einsum("ij,ij->i", weights, products)}
 
     def expected_statistics(self, field: Array, weight: Array) -> dict[str, Array]:
         precision = self.precision
@@ -317,9 +333,12 @@ class Bernoulli:
         return Bernoulli(logit(np.clip(mean, 0.02, 0.98)))
 
     def statistics(
-        self, values: Array, field: Array, weight: Array
+        self, values: Array, field: Array | None, weight: Array
     ) -> dict[str, Array]:
         return {"bias": weight @ values}
+
+    def coupling_statistics(self, weights: Array, products: Array) -> dict[str, Array]:
+        return {}
 
     def expected_statistics(self, field: Array, weight: Array) -> dict[str, Array]:
         return {"bias": weight @ self.mean(field)}
@@ -397,9 +416,12 @@ class Categorical:
         return Categorical(np.log(np.maximum(mean, 0.02 / self.n_units)))
 
     def statistics(
-        self, values: Array, field: Array, weight: Array
+        self, values: Array, field: Array | None, weight: Array
     ) -> dict[str, Array]:
         return {"bias": weight @ values}
+
+    def coupling_statistics(self, weights: Array, products: Array) -> dict[str, Array]:
+        return {}
 
     def expected_statistics(self, field: Array, weight: Array) -> dict[str, Array]:
         return {"bias": weight @ self.mean(field)}

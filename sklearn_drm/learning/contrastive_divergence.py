@@ -163,21 +163,30 @@ class ContrastiveDivergence:
             chain, x, y, n_iter=self.n_mean_field_iter, initial=self.means
         ).hidden
         self._follow(hidden, weight)
-        self.gradient.vector[:] = 0
-        add_statistics(chain, [x, *hidden, y], weight, self.gradient.chain)
+        add_statistics(
+            chain, [x, *hidden, y], weight, self.gradient.chain, overwrite=True
+        )
 
-        uniform = [rng.random(mean.shape, dtype=mean.dtype) for mean in hidden]
-        binary = [
-            (draw < mean).astype(mean.dtype)
-            for draw, mean in zip(uniform, hidden, strict=True)
-        ]
+        # Sweeps resample the even layers first, so that they start from the odd ones.
+        state: list[Array] = [x, *hidden, y]
+        for layer in range(1, last, 2):
+            mean = state[layer]
+            draw = rng.random(mean.shape, dtype=mean.dtype) < mean
+            state[layer] = draw.astype(mean.dtype)
         clamped: Sequence[int] = ()
         if self.clamp == "alternate":
             clamped = [0 if self.n_updates % 2 else last]
-        state: list[Array] = [x, *binary, y]
-        for _ in range(self.n_gibbs_steps):
-            state = gibbs_sweep(chain, state, rng, clamped=clamped, first_parity=0)
-        add_statistics(chain, state, -weight, self.gradient.chain)
+        for step in range(1, self.n_gibbs_steps + 1):
+            state = gibbs_sweep(
+                chain,
+                state,
+                rng,
+                clamped=clamped,
+                first_parity=0,
+                average_last=step == self.n_gibbs_steps,
+            )
+        averaged = [layer for layer in range(1, last + 1, 2) if layer not in clamped]
+        add_statistics(chain, state, -weight, self.gradient.chain, expected=averaged)
 
         centre_gradient(self.gradient.chain, self.offsets)
         norm = clip_norm(self.gradient.vector, _MAX_GRADIENT_NORM)
@@ -186,14 +195,15 @@ class ContrastiveDivergence:
                 "Contrastive divergence diverged: the gradient is not finite after "
                 f"{self.n_updates} updates. Lower pretrain_learning_rate."
             )
-        increment = self.optimizer.step(self.gradient.vector, learning_rate)
-        self.gradient.vector[:] = increment
+        increment = self.gradient.vector
+        self.optimizer.step(increment, learning_rate, out=increment)
         uncentre_increment(self.gradient.chain, self.offsets)
-        self.model.vector[:] += self.gradient.vector
+        np.add(self.model.vector, self.gradient.vector, out=self.model.vector)
         guard_log_variance(chain)
         self.n_updates += 1
-        distance = (x - state[0]) ** 2
-        return float(weight @ distance.mean(axis=1))
+        distance = x - state[0]
+        squared = np.einsum("ni,ni->n", distance, distance)
+        return float(weight @ squared / x.shape[1])
 
     def _follow(self, hidden: Sequence[Array], weight: Array) -> None:
         # The first batches set the average; later ones move it slowly.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -224,7 +225,8 @@ def dropout_factor(
     dtype : dtype
         Type of the factors.
     share : float in [0, 1)
-        Probability of a factor of 0; the others are 1/(1 − share).
+        Probability of a factor of 0, taken to 16 bits; the others are
+        1/(1 − share).
     rng : numpy.random.Generator or None
         Source of the draws.
 
@@ -240,7 +242,10 @@ def dropout_factor(
     """
     if rng is None:
         raise ValueError("Dropout needs a random generator.")
-    kept = rng.random(shape, dtype=dtype) >= share
+    # Sixteen random bits a value: a quarter of the time of one float each.
+    size = math.prod(shape)
+    bits = rng.integers(0, 2**64, size=-(-size // 4), dtype=np.uint64)
+    kept = bits.view(np.uint16)[:size].reshape(shape) >= round(share * 2**16)
     factor: Array = kept.astype(dtype)
     factor *= 1 / (1 - share)
     return factor

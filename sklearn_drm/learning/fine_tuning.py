@@ -131,7 +131,7 @@ def descend(
     if optimizer is None:
         optimizer = Adam()
     history = History()
-    average = vector.copy()
+    average, change = vector.copy(), np.empty_like(vector)
     best, best_score, stale = vector.copy(), -np.inf, 0
     n_batches = -(-n_rows // schedule.batch_size)
     n_updates = schedule.n_epochs * n_batches
@@ -158,8 +158,9 @@ def descend(
             done += 1
             if schedule.decay:
                 keep = min(schedule.decay, done / (done + 9.0))
-                average *= keep
-                average += (1 - keep) * vector
+                np.subtract(vector, average, out=change)
+                change *= 1 - keep
+                average += change
             total += mass * loss
             total_mass += mass
         history.losses.append(total / total_mass)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sklearn_drm.core.chain import Chain, hidden_field
-from sklearn_drm.core.units import Array
+from sklearn_drm.core.units import Array, Units
 
 __all__ = [
     "add_statistics",
@@ -23,6 +23,7 @@ def add_statistics(
     out: Chain,
     *,
     expected: Sequence[int] = (),
+    overwrite: bool = False,
 ) -> None:
     r"""Add the weighted mean of −∂E/∂θ to ``out``.
 
@@ -41,37 +42,61 @@ def add_statistics(
     expected : sequence of int, default=()
         Layers whose ``values`` are conditional means given their neighbours, and
         whose second moments are taken from the layer's own formula.
+    overwrite : bool, default=False
+        Whether to forget what ``out`` held.
 
     Notes
     -----
-    W_l: t_l t_{l+1}ᵀ; the layers' own parameters: :meth:`Units.statistics`.
+    W_l: t_l t_{l+1}ᵀ; the layers' own parameters: :meth:`Units.statistics`. Where a
+    coupling has parameters, Σ_n t_i a_i = Σ_j W_ij (Σ_n t_i t_j) gives their share
+    from the statistics of the weights.
     """
     last = len(chain.units) - 1
     couplings = [
         layer.coupling(value) for layer, value in zip(chain.units, values, strict=True)
     ]
+    if overwrite:
+        for layer in out.units:
+            for parameter in layer.parameters.values():
+                parameter[...] = 0
+    averaged = []
+    for index, layer in enumerate(chain.units):
+        # The bias alone has a statistic that is linear in the values.
+        if index in expected and len(layer.parameters) > 1:
+            averaged.append(index)
+            below = couplings[index - 1] if index else None
+            above = couplings[index + 1] if index < last else None
+            field = hidden_field(chain, index, below, above)
+            statistics = layer.expected_statistics(field, weight)
+        else:
+            statistics = layer.statistics(values[index], None, weight)
+        _add(out.units[index], statistics)
     for index, (left, right) in enumerate(
         zip(couplings[:-1], couplings[1:], strict=True)
     ):
         # Weight the smaller side.
         if left.shape[1] <= right.shape[1]:
-            out.weights[index][...] += (left * weight[:, None]).T @ right
+            left = left * weight[:, None]
         else:
-            out.weights[index][...] += left.T @ (right * weight[:, None])
-    for index, layer in enumerate(chain.units):
-        below = couplings[index - 1] if index else None
-        above = couplings[index + 1] if index < last else None
-        parameters = layer.parameters
-        if len(parameters) == 1:
-            out.units[index].bias[...] += weight @ couplings[index]
-            continue
-        field = hidden_field(chain, index, below, above)
-        if index in expected:
-            statistics = layer.expected_statistics(field, weight)
-        else:
-            statistics = layer.statistics(values[index], field, weight)
-        for name, target in out.units[index].parameters.items():
-            target += statistics[name]
+            right = right * weight[:, None]
+        target = out.weights[index]
+        products = np.matmul(left.T, right, out=target if overwrite else None)
+        if not overwrite:
+            target += products
+        connection = chain.weights[index]
+        for end, coupled in (
+            (index, (connection, products)),
+            (index + 1, (connection.T, products.T)),
+        ):
+            if end not in averaged:
+                statistics = chain.units[end].coupling_statistics(*coupled)
+                _add(out.units[end], statistics)
+
+
+def _add(target: Units, statistics: dict[str, Array]) -> None:
+    parameters = target.parameters
+    for name, value in statistics.items():
+        parameters[name] += value
 
 
 def centre_gradient(gradient: Chain, offsets: Sequence[Array]) -> None:
@@ -99,10 +124,9 @@ def centre_gradient(gradient: Chain, offsets: Sequence[Array]) -> None:
     """
     deltas = [layer.bias for layer in gradient.units]
     for index, weight in enumerate(gradient.weights):
-        if offsets[index].any():
-            weight -= np.outer(offsets[index], deltas[index + 1])
-        if offsets[index + 1].any():
-            weight -= np.outer(deltas[index], offsets[index + 1])
+        left = np.array([offsets[index], deltas[index]])
+        right = np.array([deltas[index + 1], offsets[index + 1]])
+        weight -= left.T @ right
 
 
 def uncentre_increment(increment: Chain, offsets: Sequence[Array]) -> None:

@@ -46,7 +46,9 @@ class Adam:
         self.n_steps = 0
         self._state: tuple[Array, Array, Array, Array] | None = None
 
-    def step(self, gradient: Array, learning_rate: float) -> Array:
+    def step(
+        self, gradient: Array, learning_rate: float, *, out: Array | None = None
+    ) -> Array:
         """Increment in the direction of the gradient.
 
         Parameters
@@ -55,11 +57,14 @@ class Adam:
             Direction of ascent.
         learning_rate : float > 0
             Step size.
+        out : ndarray of shape (n_parameters,), optional
+            Where to write the increment; may be the gradient itself. By default an
+            array that is reused at the next call.
 
         Returns
         -------
         ndarray of shape (n_parameters,)
-            Increment to add; the array is reused at the next call.
+            Increment to add.
         """
         if self._state is None:
             self._state = (
@@ -69,21 +74,20 @@ class Adam:
                 np.empty_like(gradient),
             )
         self.n_steps += 1
+        # The moments are kept without their factors 1 − β: fewer passes over memory.
         first, second, buffer, increment = self._state
         first *= self.beta_1
-        np.multiply(gradient, 1 - self.beta_1, out=buffer)
-        first += buffer
+        first += gradient
         second *= self.beta_2
         np.multiply(gradient, gradient, out=buffer)
-        buffer *= 1 - self.beta_2
         second += buffer
-        # Both bias corrections enter through two scalars.
-        root = float(np.sqrt(1 - self.beta_2**self.n_steps))
-        rate = learning_rate * root / (1 - self.beta_1**self.n_steps)
+        # Those factors and both bias corrections enter through two scalars.
+        root = float(np.sqrt((1 - self.beta_2) / (1 - self.beta_2**self.n_steps)))
+        scale = (1 - self.beta_1) / (1 - self.beta_1**self.n_steps)
         np.sqrt(second, out=buffer)
-        buffer += self.epsilon * root
-        np.divide(first, buffer, out=increment)
-        increment *= rate
+        buffer += self.epsilon / root
+        increment = np.divide(first, buffer, out=increment if out is None else out)
+        increment *= learning_rate * scale / root
         return increment
 
 
