@@ -20,3 +20,6 @@ test:
 
 quick:
 	$(PYTHON) -m pytest -m "not slow"
+
+docs:
+	PYTHONPATH=.:transformers $(PYTHON) -m sphinx -W --keep-going -b html docs docs/_build/html

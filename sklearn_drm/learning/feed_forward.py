@@ -242,7 +242,7 @@ def dropout_factor(
     """
     if rng is None:
         raise ValueError("Dropout needs a random generator.")
-    # Sixteen random bits a value: a quarter of the time of one float each.
+    # Sixteen random bits a value: about half the time of one float each.
     size = math.prod(shape)
     bits = rng.integers(0, 2**64, size=-(-size // 4), dtype=np.uint64)
     kept = bits.view(np.uint16)[:size].reshape(shape) >= round(share * 2**16)
