@@ -1,5 +1,7 @@
 """Configuration of the documentation."""
 
+import re
+
 project = "sklearn-drm"
 author = "The sklearn-drm developers"
 copyright = "2026, The sklearn-drm developers"
@@ -16,5 +18,15 @@ def _skip(app, what, name, member, skip, options):
     return True if generated or name == "get_metadata_routing" else skip
 
 
+def _escape(app, what, name, obj, options, lines):
+    # Fitted names in shapes, as (n_frames_, *row_shape_), are no links and no emphasis.
+    for index, line in enumerate(lines):
+        if "n_hops_" in line or ("`" not in line and "shape (" in line):
+            line = re.sub(r"\b([a-z]\w*)_(?=[^\w:])(?! :)", r"\1\\_", line)
+            lines[index] = line.replace("(*", r"(\*").replace(" *", r" \*")
+
+
 def setup(app):
+    # Before numpydoc, which runs at the default priority of 500.
+    app.connect("autodoc-process-docstring", _escape, priority=400)
     app.connect("autodoc-skip-member", _skip)
