@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from sklearn_drm.core import chain as chains
+from sklearn_drm.core.rows import blocks
 from sklearn_drm.core.units import Array
 
 __all__ = ["RelationalModel", "Scaling", "mirror"]
@@ -37,12 +39,14 @@ class Scaling:
         ValueError
             When a column's mean or variance overflows.
         """
-        rows = np.asarray(rows, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
-            location = np.average(rows, axis=0, weights=weight)
+            location = _block_average(rows, weight, lambda block: block)
             # The second pass removes the rounding error of the first mean.
-            location += np.average(rows - location, axis=0, weights=weight)
-            variance = np.average((rows - location) ** 2, axis=0, weights=weight)
+            shift = _block_average(rows, weight, lambda block: block - location)
+            location = location + shift
+            variance = _block_average(
+                rows, weight, lambda block: np.square(block - location)
+            )
         if not (np.isfinite(location).all() and np.isfinite(variance).all()):
             column = int(np.argmin(np.isfinite(location) & np.isfinite(variance)))
             raise ValueError(
@@ -58,18 +62,33 @@ class Scaling:
 
     def standardize(self, rows: Array) -> Array:
         """(rows − location)/scale, in the data type of the rows."""
-        if rows.dtype == np.float64:
-            result: Array = rows - self.location
-            result /= self.scale
-            return result
-        # Subtracting in float64 keeps columns with a large mean exact.
-        return ((rows - self.location) / self.scale).astype(rows.dtype)
+        # Taking the location off in two parts keeps columns with a large mean exact
+        # in float32, without a copy in float64.
+        high = self.location.astype(rows.dtype)
+        result: Array = rows - high
+        if rows.dtype != self.location.dtype:
+            result -= (self.location - high).astype(rows.dtype)
+        result /= self.scale.astype(rows.dtype)
+        return result
 
     def restore(self, rows: Array) -> Array:
         """rows · scale + location, in the data type of the rows."""
-        result: Array = rows * self.scale
-        result += self.location
-        return result.astype(rows.dtype, copy=False)
+        result: Array = rows * self.scale.astype(rows.dtype)
+        result += self.location.astype(rows.dtype)
+        return result
+
+
+def _block_average(
+    rows: Array, weight: Array | None, function: Callable[[Array], Array]
+) -> Array:
+    """Weighted mean over rows of a function of blocks of them, in float64."""
+    total = np.zeros(rows.shape[1])
+    for block in blocks(*rows.shape):
+        values = function(rows[block].astype(np.float64))
+        total += values.sum(axis=0) if weight is None else weight[block] @ values
+    mass = len(rows) if weight is None else weight.sum(dtype=np.float64)
+    result: Array = total / mass
+    return result
 
 
 @dataclass(frozen=True)

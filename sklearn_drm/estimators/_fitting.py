@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_drm.core import chain as chains
 from sklearn_drm.core.model import RelationalModel, Scaling, mirror
+from sklearn_drm.core.rows import standardized_rows
 from sklearn_drm.core.units import Array
 from sklearn_drm.estimators import _training
 from sklearn_drm.estimators._density import JointDensity
@@ -91,8 +92,8 @@ class ChainFitting(JointDensity):
             self._x_scaling = Scaling.from_rows(X, weight)
             self._y_scaling = Scaling.from_rows(y, weight)
         return Views(
-            self._x_scaling.standardize(X),
-            self._y_scaling.standardize(y),
+            standardized_rows(X, self._x_scaling),
+            standardized_rows(y, self._y_scaling),
             weight,
             groups,
         )
@@ -140,7 +141,8 @@ class ChainFitting(JointDensity):
         )
         if split is None:
             return views, None
-        return views.take(split[0]), views.take(split[1])
+        train, held = (views.take(rows) for rows in split)
+        return train, replace(held, x=held.x[:], y=held.y[:])
 
     def _pretrain(self, train: Views, n_epochs: int, rng: np.random.Generator) -> None:
         weight = train.weight
@@ -190,8 +192,8 @@ class ChainFitting(JointDensity):
             columns = self._target(view, goal.shape[1])
             validation = None
             if held is not None:
-                pair = (held.y, held.x) if swap else (held.x, held.y)
-                validation = pair
+                seen, wanted = (held.y, held.x) if swap else (held.x, held.y)
+                validation = seen[:], wanted[:]
             history = tune_network(
                 network,
                 source,
@@ -242,7 +244,7 @@ class ChainFitting(JointDensity):
                     source, goal = (held.x, held.y) if view == "y" else (held.y, held.x)
                     columns = targets[view]
                     value = pooled_score(
-                        goal[:, columns], predictor.mean(source)[:, columns]
+                        goal[:][:, columns], predictor.mean(source[:])[:, columns]
                     )
                     scores.setdefault(view, []).append(value)
                 return 0.5 * (scores["y"][-1] + scores["x"][-1])

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_drm.core.model import RelationalModel
 from sklearn_drm.core.predictor import Predictor
+from sklearn_drm.core.rows import blocks
 from sklearn_drm.core.units import Array
 from sklearn_drm.estimators._parameters import target_columns
 
@@ -47,7 +48,7 @@ class TwoWayPrediction:
         std : ndarray like mean
             Only with ``return_std``.
         """
-        rows = self._check_x(X)
+        rows = self._read_x(X)
         result = self._predict("y", rows, return_std)
         return self._ravel(result)
 
@@ -84,7 +85,7 @@ class TwoWayPrediction:
         std : ndarray of shape (n, n_x)
             Only with ``return_std``.
         """
-        return self._predict("x", self._check_y(y), return_std)
+        return self._predict("x", self._read_y(y), return_std)
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = None) -> Array:
         """Draws of y given x.
@@ -172,13 +173,24 @@ class TwoWayPrediction:
         return float(r2_score(truth, prediction, sample_weight=sample_weight))
 
     def _predict(self, view: str, rows: Array, return_std: bool) -> Any:
-        scaling = self.model_.y_scaling if view == "y" else self.model_.x_scaling
         predictor = self.predictors_[view]
-        if not return_std:
-            return scaling.restore(predictor.mean(rows))
-        mean, variance = predictor.mean_and_variance(rows)
-        std = (np.sqrt(variance) * scaling.scale).astype(mean.dtype)
-        return scaling.restore(mean), std
+        given, wanted = self.model_.x_scaling, self.model_.y_scaling
+        if view == "x":
+            given, wanted = wanted, given
+        n_hidden, n_columns = predictor.weight.shape
+        mean = np.empty((len(rows), n_columns), dtype=rows.dtype)
+        std = np.empty_like(mean) if return_std else None
+        sizes = [rows.shape[1], n_hidden, n_columns]
+        # Block by block: what a layer computes is still in the cache for the next.
+        for block in blocks(len(rows), max(sizes)):
+            inputs = given.standardize(rows[block])
+            if std is None:
+                mean[block] = wanted.restore(predictor.mean(inputs))
+                continue
+            part, variance = predictor.mean_and_variance(inputs)
+            mean[block] = wanted.restore(part)
+            std[block] = np.sqrt(variance) * wanted.scale
+        return mean if std is None else (mean, std)
 
     def _sample(
         self, view: str, rows: Array, n_samples: int, random_state: Any
@@ -207,11 +219,19 @@ class TwoWayPrediction:
         return y
 
     def _check_x(self, X: Any) -> Array:
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        return self.model_.x_scaling.standardize(X)
+        return self.model_.x_scaling.standardize(self._read_x(X))
 
     def _check_y(self, y: Any) -> Array:
+        return self.model_.y_scaling.standardize(self._read_y(y))
+
+    def _read_x(self, X: Any) -> Array:
+        check_is_fitted(self)
+        rows: Array = validate_data(
+            self, X, reset=False, dtype=[np.float64, np.float32]
+        )
+        return rows
+
+    def _read_y(self, y: Any) -> Array:
         check_is_fitted(self)
         y = check_array(
             y,
@@ -220,7 +240,7 @@ class TwoWayPrediction:
             input_name="y",
             estimator=self,
         )
-        return self.model_.y_scaling.standardize(self._as_columns(y))
+        return self._as_columns(y)
 
     def _ravel(self, result: Any) -> Any:
         if not self._y_is_1d:

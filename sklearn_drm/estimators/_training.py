@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import Ridge
+from scipy.linalg import cho_factor, cho_solve
 
 from sklearn_drm.core import chain as chains
 from sklearn_drm.core.predictor import MeanFieldInference, Predictor
+from sklearn_drm.core.rows import Rows, blocks
 from sklearn_drm.core.units import Array, Gaussian
 from sklearn_drm.learning.feed_forward import FeedForward, unroll
 from sklearn_drm.learning.fine_tuning import pooled_score
@@ -37,19 +38,23 @@ _MIN_VALIDATION_ROWS = 50
 class Views:
     """Rows of both views, standardised, with their weights and groups."""
 
-    x: Array
-    y: Array
+    x: Rows
+    y: Rows
     weight: Array | None
     groups: Array | None = None
 
     def take(self, rows: Array) -> Views:
         """Some of the rows."""
         return Views(
-            self.x[rows],
-            self.y[rows],
+            _take(self.x, rows),
+            _take(self.y, rows),
             None if self.weight is None else self.weight[rows],
             None if self.groups is None else self.groups[rows],
         )
+
+
+def _take(view: Rows, rows: Array) -> Rows:
+    return view[rows] if isinstance(view, np.ndarray) else view.take(rows)
 
 
 def held_out_rows(
@@ -134,18 +139,25 @@ def unrolled_networks(
 
 
 def residual_variance(
-    predict: Callable[[Array], Array], x: Array, y: Array, weight: Array | None
+    predict: Callable[[Array], Array], x: Rows, y: Rows, weight: Array | None
 ) -> Array:
     """Weighted mean squared residual per column, at least 1e-6 of the variance."""
-    squared = np.square(y - predict(x))
-    variance = np.average(squared, axis=0, weights=weight)
-    return np.maximum(variance, 1e-6).astype(y.dtype)
+    total = np.zeros(y.shape[1])
+    for block in blocks(len(x), x.shape[1] + y.shape[1]):
+        squared = np.square(y[block] - predict(x[block]))
+        if weight is None:
+            total += squared.sum(axis=0, dtype=np.float64)
+        else:
+            total += weight[block].astype(np.float64) @ squared
+    mass = len(x) if weight is None else weight.sum(dtype=np.float64)
+    variance: Array = np.maximum(total / mass, 1e-6).astype(y.dtype)
+    return variance
 
 
 def with_read_out(
     predictor: Predictor,
-    source: Array,
-    goal: Array,
+    source: Rows,
+    goal: Rows,
     weight: Array | None,
     *,
     target: Array,
@@ -178,10 +190,37 @@ def with_read_out(
         return predictor
     read_weight, read_bias = predictor.weight.copy(), predictor.bias.copy()
     if others.size:
-        hidden = predictor.hidden(source)
-        ridge = Ridge(alpha=1.0).fit(hidden, goal[:, others], sample_weight=weight)
-        read_weight[:, others] = ridge.coef_.T
-        read_bias[others] = ridge.intercept_
+        read_weight[:, others], read_bias[others] = _ridge(
+            predictor.hidden, source, goal, weight, others
+        )
     read_weight[:, constant] = 0
     read_bias[constant] = 0
     return replace(predictor, weight=read_weight, bias=read_bias)
+
+
+def _ridge(
+    hidden: Callable[[Array], Array],
+    source: Rows,
+    goal: Rows,
+    weight: Array | None,
+    columns: Array,
+    strength: float = 1.0,
+) -> tuple[Array, Array]:
+    """Ridge regression of some columns on hidden means, a block of rows at a time."""
+    n_hidden, mass = len(hidden(source[:1])[0]), 0.0
+    sums: Array = np.zeros(n_hidden + len(columns))
+    products: Array = np.zeros((n_hidden, n_hidden + len(columns)))
+    for block in blocks(len(source), source.shape[1] + goal.shape[1]):
+        means, wanted = hidden(source[block]), goal[block][:, columns]
+        share = np.ones(len(means)) if weight is None else weight[block]
+        both = np.hstack([means, wanted]).astype(np.float64)
+        # The regression needs no products of two wanted columns.
+        weighted = both[:, :n_hidden] * share[:, None]
+        mass += float(share.sum())
+        sums += share @ both
+        products += weighted.T @ both
+    centre = sums / mass
+    products -= np.outer(sums[:n_hidden], centre)
+    gram = products[:, :n_hidden] + strength * np.eye(n_hidden)
+    solution = cho_solve(cho_factor(gram), products[:, n_hidden:])
+    return solution, centre[n_hidden:] - centre[:n_hidden] @ solution

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn_drm.core.chain import Chain
 from sklearn_drm.core.gibbs import gibbs_sweep
 from sklearn_drm.core.mean_field import mean_field
+from sklearn_drm.core.rows import Rows, blocks
 from sklearn_drm.core.units import Array, Gaussian
 from sklearn_drm.learning.gradient import (
     add_statistics,
@@ -120,11 +121,15 @@ class ContrastiveDivergence:
         self.offsets: list[Array] = [np.zeros_like(bias) for bias in chain.biases]
         self.n_updates = 0
 
-    def start(self, x: Array, y: Array, weight: Array) -> None:
+    def start(self, x: Rows, y: Rows, weight: Array) -> None:
         """Set the offsets of non-Gaussian views to their (weighted) data means."""
         for index, values in ((0, x), (-1, y)):
             if not isinstance(self.model.chain.units[index], Gaussian):
-                self.offsets[index] = weight @ values / weight.sum()
+                total = sum(
+                    weight[block] @ values[block]
+                    for block in blocks(len(values), values.shape[1])
+                )
+                self.offsets[index] = total / weight.sum()
 
     def update(
         self,
@@ -220,8 +225,8 @@ Progress = Callable[[int, float], None]
 
 def pretrain(
     trainer: ContrastiveDivergence,
-    x: Array,
-    y: Array,
+    x: Rows,
+    y: Rows,
     weight: Array,
     *,
     n_epochs: int,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sklearn_drm.core.chain import mirror
+from sklearn_drm.core.rows import Rows
 from sklearn_drm.core.units import Array
 from sklearn_drm.learning.contrastive_divergence import (
     DivergenceError,
@@ -195,8 +196,8 @@ def pooled_score(y: Array, prediction: Array) -> float:
 
 def tune_network(
     network: FeedForward,
-    x: Array,
-    y: Array,
+    x: Rows,
+    y: Rows,
     weight: Array | None,
     schedule: Schedule,
     rng: np.random.Generator,
@@ -242,7 +243,9 @@ def tune_network(
     """
     columns = np.arange(y.shape[1]) if columns is None else columns
     tuned = network.read_out(columns)
-    y = y if len(columns) == y.shape[1] else y[:, columns]
+    every = len(columns) == y.shape[1]
+    if isinstance(y, np.ndarray) and not every:
+        y, every = y[:, columns], True
     ascent = tuned.zeros_like()
 
     def gradient_of(rows: Array, mass: float) -> tuple[float, Array]:
@@ -250,7 +253,7 @@ def tune_network(
         loss = gradient(
             tuned,
             x[rows],
-            y[rows],
+            y[rows] if every else y[rows][:, columns],
             share,
             ascent,
             dropout=dropout,
@@ -288,8 +291,8 @@ def tune_network(
 
 def tune_joint(
     model: FlatChain,
-    x: Array,
-    y: Array,
+    x: Rows,
+    y: Rows,
     weight: Array | None,
     schedule: Schedule,
     rng: np.random.Generator,
