@@ -31,11 +31,15 @@ from sklearn_drm.learning.fine_tuning import (
     pooled_score,
     tune_joint,
     tune_network,
+    tuning_optimizer,
 )
 from sklearn_drm.learning.optimizer import Adam
 from sklearn_drm.learning.parameters import flatten_chain
 
 __all__ = ["ChainFitting"]
+
+# Updates that fine-tuning needs where an epoch has few of them.
+_N_UPDATES = 2400
 
 
 class ChainFitting(JointDensity):
@@ -47,6 +51,7 @@ class ChainFitting(JointDensity):
     pretrain_learning_rate: float
     n_gibbs_steps: int
     batch_size: Any
+    fine_tune_epochs: Any
     dropout: float
     input_dropout: Any
     early_stopping: bool
@@ -106,6 +111,12 @@ class ChainFitting(JointDensity):
         if self.batch_size == "auto":
             return int(np.clip(len(views.x) // 150, 20, 100))
         return int(self.batch_size)
+
+    def _epochs(self, views: Views) -> int:
+        if self.fine_tune_epochs == "auto":
+            n_batches = -(-len(views.x) // self._batch_rows(views))
+            return int(np.clip(-(-_N_UPDATES // n_batches), 15, 60))
+        return int(self.fine_tune_epochs)
 
     def _input_dropout(self) -> float:
         if self.input_dropout == "auto":
@@ -204,7 +215,7 @@ class ChainFitting(JointDensity):
                 dropout=self.dropout,
                 input_dropout=self._input_dropout(),
                 columns=columns,
-                optimizer=self._optimizers.setdefault(view, Adam()),
+                optimizer=self._optimizers.setdefault(view, tuning_optimizer()),
                 validation=validation,
                 progress=self._progress(view),
             )
@@ -263,7 +274,7 @@ class ChainFitting(JointDensity):
             input_dropout=self._input_dropout(),
             x_target=targets["x"],
             y_target=targets["y"],
-            optimizer=self._optimizers.setdefault("joint", Adam()),
+            optimizer=self._optimizers.setdefault("joint", tuning_optimizer()),
             score=score,
             progress=self._progress("joint"),
         )

@@ -19,11 +19,11 @@ def check_parameters(estimator: Any) -> None:
         "n_hidden_layers": 1,
         "pretrain_epochs": 0,
         "n_gibbs_steps": 1,
-        "fine_tune_epochs": 0,
         "n_iter_no_change": 1,
     }
-    if not _is_auto(estimator.batch_size):
-        at_least["batch_size"] = 1
+    for name, low in (("batch_size", 1), ("fine_tune_epochs", 0)):
+        if not _is_auto(getattr(estimator, name)):
+            at_least[name] = low
     if estimator.n_mean_field_iter is not None:
         at_least["n_mean_field_iter"] = 1
     for name, low in at_least.items():

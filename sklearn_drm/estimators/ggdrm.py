@@ -35,16 +35,18 @@ class GGDRMRegressor(
         What follows pre-training. "separate": the chain is unrolled into one
         network per direction, each tuned by itself. "joint": one weight set is
         tuned for both directions. None: nothing; predictions are the chain's own.
-    pretrain_epochs : int, default=3
+    pretrain_epochs : int, default=1
         Passes of contrastive divergence over the rows.
     pretrain_learning_rate : float, default=0.001
         Initial step size of pre-training (Adam).
     n_gibbs_steps : int, default=3
         k of contrastive divergence.
-    fine_tune_epochs : int, default=60
-        Largest number of passes of fine-tuning.
-    learning_rate : float, default=0.005
-        Initial step size of fine-tuning (Adam).
+    fine_tune_epochs : int or "auto", default="auto"
+        Largest number of passes of fine-tuning. "auto": enough for 2400 updates, but
+        no fewer than 15 and no more than 60.
+    learning_rate : float, default=0.01
+        Largest step size of fine-tuning (Adam); it rises to it over the first tenth
+        of the updates and falls along a cosine after that.
     batch_size : int or "auto", default="auto"
         Rows in a batch. "auto": one for every 150 rows, but no fewer than 20 and no
         more than 100, so that few rows too give enough updates in an epoch.
@@ -57,7 +59,7 @@ class GGDRMRegressor(
         than one.
     mean_field : {"collapsed", "naive"}, default="collapsed"
         Whether the free view is integrated out, or given a factor of its own.
-    dropout : float in [0, 1), default=0.15
+    dropout : float in [0, 1), default=0.1
         Share of hidden means set to zero while fine-tuning.
     input_dropout : float in [0, 1) or "auto", default="auto"
         Share of input values set to zero while fine-tuning. "auto": 0.2 where
@@ -146,16 +148,16 @@ class GGDRMRegressor(
         n_hidden_units: Any = 100,
         *,
         fine_tune: str | None = "separate",
-        pretrain_epochs: int = 3,
+        pretrain_epochs: int = 1,
         pretrain_learning_rate: float = 0.001,
         n_gibbs_steps: int = 3,
-        fine_tune_epochs: int = 60,
-        learning_rate: float = 0.005,
+        fine_tune_epochs: Any = "auto",
+        learning_rate: float = 0.01,
         batch_size: Any = "auto",
         n_mean_field_iter: int | None = None,
         damping: float = 0.5,
         mean_field: str = "collapsed",
-        dropout: float = 0.15,
+        dropout: float = 0.1,
         input_dropout: Any = "auto",
         averaging: float = 0.99,
         x_target: Any = None,
@@ -227,18 +229,18 @@ class GGDRMRegressor(
         again = self.warm_start and hasattr(self, "model_")
         views = self._views(X, y, sample_weight, groups, reset=not again)
         rng = self._generator()
-        schedule = Schedule(
-            self.fine_tune_epochs,
-            self._batch_rows(views),
-            self.learning_rate,
-            self.n_iter_no_change,
-            self.tol,
-            self.averaging,
-        )
         with self._threads(views):
             if not again:
                 self._start(views, rng)
             train, held = self._split(views, rng)
+            schedule = Schedule(
+                self._epochs(train),
+                self._batch_rows(views),
+                self.learning_rate,
+                self.n_iter_no_change,
+                self.tol,
+                self.averaging,
+            )
             self._pretrain(train, self.pretrain_epochs, rng)
             self._fine_tune(train, held, schedule, rng, again)
             self._finish(train, held)

@@ -27,10 +27,19 @@ __all__ = [
     "pooled_score",
     "tune_joint",
     "tune_network",
+    "tuning_optimizer",
 ]
 
 # Loose: only a burst of a diverging fit is this large.
 _MAX_GRADIENT_NORM = 100.0
+
+_WARM_UP = 0.1
+
+
+def tuning_optimizer() -> Adam:
+    """Adam with a short memory of the gradients' size, for phases of few updates."""
+    return Adam(beta_2=0.98)
+
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,8 @@ class Schedule:
     decay : float in [0, 1)
         Decay per update of the averaged parameters; 0: no averaging.
     anneal : bool
-        Whether the step size falls linearly to a twentieth over ``n_epochs``.
+        Whether the step size rises over the first tenth of all updates and then falls
+        to a twentieth along a cosine. Without, it is constant.
     """
 
     n_epochs: int
@@ -62,6 +72,31 @@ class Schedule:
     tol: float = 1e-4
     decay: float = 0.0
     anneal: bool = True
+
+    def step_size(self, progress: float) -> float:
+        """Step size after a share of all updates.
+
+        Parameters
+        ----------
+        progress : float in [0, 1]
+            Share of the updates done.
+
+        Returns
+        -------
+        float
+            Step size.
+
+        References
+        ----------
+        L. Smith, N. Topin, "Super-convergence: very fast training of neural networks
+        using large learning rates", 2018.
+        """
+        if not self.anneal:
+            return self.learning_rate
+        if progress < _WARM_UP:
+            return self.learning_rate * (0.1 + 0.9 * progress / _WARM_UP)
+        angle = np.pi * (progress - _WARM_UP) / (1 - _WARM_UP)
+        return self.learning_rate * float(0.525 + 0.475 * np.cos(angle))
 
 
 @dataclass
@@ -130,7 +165,7 @@ def descend(
         When the loss or the gradient is not finite.
     """
     if optimizer is None:
-        optimizer = Adam()
+        optimizer = tuning_optimizer()
     history = History()
     average, change = vector.copy(), np.empty_like(vector)
     best, best_score, stale = vector.copy(), -np.inf, 0
@@ -150,9 +185,7 @@ def descend(
                     f"Fine-tuning diverged in epoch {epoch + 1}: the loss is not "
                     "finite. Lower learning_rate."
                 )
-            rate = schedule.learning_rate
-            if schedule.anneal:
-                rate *= 1 - 0.95 * done / n_updates
+            rate = schedule.step_size(done / n_updates)
             vector += optimizer.step(ascent, rate)
             if project is not None:
                 project()
