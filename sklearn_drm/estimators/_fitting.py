@@ -38,8 +38,12 @@ from sklearn_drm.learning.parameters import flatten_chain
 
 __all__ = ["ChainFitting"]
 
-# Updates that fine-tuning needs where an epoch has few of them.
-_N_UPDATES = 2400
+# Updates of fine-tuning, alone and with context windows, which are learned sooner.
+_N_UPDATES, _N_UPDATES_STACKED = 3500, 2000
+
+# Of the first weights, against Glorot's. Larger ones make a density that is worse than
+# independent Gaussians for several epochs.
+_WEIGHT_SCALE = 0.3
 
 
 class ChainFitting(JointDensity):
@@ -114,15 +118,19 @@ class ChainFitting(JointDensity):
 
     def _epochs(self, views: Views) -> int:
         if self.fine_tune_epochs == "auto":
+            n_updates = _N_UPDATES_STACKED if self._stacked() else _N_UPDATES
             n_batches = -(-len(views.x) // self._batch_rows(views))
-            return int(np.clip(-(-_N_UPDATES // n_batches), 15, 60))
+            return int(np.clip(-(-n_updates // n_batches), 12, 60))
         return int(self.fine_tune_epochs)
 
     def _input_dropout(self) -> float:
         if self.input_dropout == "auto":
-            stacked = self.x_target is not None or self.y_target is not None
-            return 0.2 if stacked else 0.0
+            return 0.2 if self._stacked() else 0.0
         return float(self.input_dropout)
+
+    def _stacked(self) -> bool:
+        """Whether the views have columns that only help to predict the others."""
+        return self.x_target is not None or self.y_target is not None
 
     def _start(self, views: Views, rng: np.random.Generator) -> None:
         chain = _training.initial_chain(
@@ -131,7 +139,7 @@ class ChainFitting(JointDensity):
             hidden_sizes(self),
             views.x.dtype,
             rng,
-            scale=1.0,
+            scale=_WEIGHT_SCALE,
         )
         self._trainer = ContrastiveDivergence(
             flatten_chain(chain), n_gibbs_steps=self.n_gibbs_steps

@@ -37,13 +37,14 @@ class GGDRMRegressor(
         tuned for both directions. None: nothing; predictions are the chain's own.
     pretrain_epochs : int, default=1
         Passes of contrastive divergence over the rows.
-    pretrain_learning_rate : float, default=0.001
+    pretrain_learning_rate : float, default=0.003
         Initial step size of pre-training (Adam).
     n_gibbs_steps : int, default=3
         k of contrastive divergence.
     fine_tune_epochs : int or "auto", default="auto"
-        Largest number of passes of fine-tuning. "auto": enough for 2400 updates, but
-        no fewer than 15 and no more than 60.
+        Largest number of passes of fine-tuning. "auto": enough for 3500 updates, or
+        2000 where ``x_target`` or ``y_target`` is given, but no fewer than 12 and no
+        more than 60.
     learning_rate : float, default=0.01
         Largest step size of fine-tuning (Adam); it rises to it over the first tenth
         of the updates and falls along a cosine after that.
@@ -149,7 +150,7 @@ class GGDRMRegressor(
         *,
         fine_tune: str | None = "separate",
         pretrain_epochs: int = 1,
-        pretrain_learning_rate: float = 0.001,
+        pretrain_learning_rate: float = 0.003,
         n_gibbs_steps: int = 3,
         fine_tune_epochs: Any = "auto",
         learning_rate: float = 0.01,
