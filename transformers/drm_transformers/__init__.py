@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from drm_transformers.lip_dct import LipDCTTransformer
     from drm_transformers.mel_cepstrum import MelCepstrumTransformer
     from drm_transformers.mouth import crop_mouth, locate_mouth
+    from drm_transformers.parameter_generation import delta_features, mlpg
+    from drm_transformers.post_filters import (
+        GlobalVarianceFilter,
+        ModulationSpectrumFilter,
+        modulation_spectrum,
+    )
     from drm_transformers.rows import Rows, clips_to_rows
     from drm_transformers.trajectory import (
         average_context,
@@ -40,17 +46,22 @@ __all__ = [
     "Clip",
     "ClipError",
     "FrameSpeech",
+    "GlobalVarianceFilter",
     "LipDCTTransformer",
     "MelCepstrumTransformer",
+    "ModulationSpectrumFilter",
     "Rows",
     "WorldFeatures",
     "analyze",
     "average_context",
     "clips_to_rows",
     "crop_mouth",
+    "delta_features",
     "frame_features",
     "group_means",
     "locate_mouth",
+    "mlpg",
+    "modulation_spectrum",
     "read_clip",
     "read_sound",
     "remove_group_mean",
@@ -72,6 +83,12 @@ _MODULES = {
     "lip_dct": ("LipDCTTransformer",),
     "mel_cepstrum": ("MelCepstrumTransformer",),
     "mouth": ("crop_mouth", "locate_mouth"),
+    "parameter_generation": ("delta_features", "mlpg"),
+    "post_filters": (
+        "GlobalVarianceFilter",
+        "ModulationSpectrumFilter",
+        "modulation_spectrum",
+    ),
     "rows": ("Rows", "clips_to_rows"),
     "trajectory": (
         "average_context",
