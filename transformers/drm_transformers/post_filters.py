@@ -23,6 +23,9 @@ Float64 = npt.NDArray[np.float64]
 
 # Power below this share of a column's own is taken for rounding error.
 _FLOOR = 1e-12
+# Largest log power, in standard deviations above the natural mean. Powers of a random
+# movement are spread exponentially: fewer than one in 10^10 of those lies so high.
+_LARGEST_DEVIATION = 3.0
 # Largest change of a modulation frequency, in natural-log amplitude (60 dB).
 _LARGEST_GAIN = np.log(1000.0)
 
@@ -339,7 +342,10 @@ class ModulationSpectrumFilter(BaseEstimator):  # type: ignore[misc]
         # One clip, or constant ones, say nothing about the spread.
         known = std_from > 1e-9
         ratio = np.where(known, std_to, 1) / np.where(known, std_from, 1)
-        change = ratio * (log_power - mean_from) + mean_to - log_power
+        deviation = ratio * (log_power - mean_from)
+        # Moments of few clips may stretch a new one beyond all that is natural.
+        deviation = np.minimum(deviation, _LARGEST_DEVIATION * std_to)
+        change = deviation * known + mean_to - np.where(known, log_power, mean_from)
         gain = np.clip(self.strength * change / 2, -_LARGEST_GAIN, _LARGEST_GAIN)
         filtered = np.fft.irfft(spectrum * np.exp(gain), n_fft, axis=0)
         return np.asarray(clip.mean(axis=0) + filtered[: len(clip)])
