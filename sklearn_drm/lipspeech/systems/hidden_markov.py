@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from hmmlearn.hmm import GaussianHMM
+from threadpoolctl import threadpool_limits
 
 from drm_transformers.parameter_generation import delta_features, mlpg
 from sklearn_drm.lipspeech.systems._base import Array, TwoWaySystem
@@ -89,7 +90,10 @@ class HiddenMarkovLips(TwoWaySystem):
         )
         # It logs each time that the likelihood falls by rounding.
         logging.getLogger("hmmlearn").setLevel(logging.ERROR)
-        with warnings.catch_warnings():
+        # k-means, where it starts, loses far more than it gains by threads when other
+        # processes want the cores: 0.4 s became 6 s.
+        one_thread = threadpool_limits(limits=1, user_api="openmp")
+        with one_thread, warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             self.model_ = model.fit(speech, lengths)
             states = self.model_.predict(speech, lengths)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 from drm_transformers.parameter_generation import delta_features, mlpg
 from sklearn_drm.lipspeech.systems._base import Array, TwoWaySystem
@@ -85,7 +86,9 @@ class JointMixture(TwoWaySystem):
             max_iter=self.max_iter,
             random_state=self.random_state,
         )
-        with warnings.catch_warnings():
+        # For k-means, where it starts; see HiddenMarkovLips.
+        one_thread = threadpool_limits(limits=1, user_api="openmp")
+        with one_thread, warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             self.mixture_ = mixture.fit(rows.astype(np.float64))
         return self
