@@ -78,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--test", action="store_true", help="score the test clips")
+    parser.add_argument(
+        "--crossed",
+        action="store_true",
+        help="fit the filters on all training clips, predicted in five parts",
+    )
     parser.add_argument("--cache", type=Path, metavar="DIR")
     parser.add_argument("--units", type=int, default=100, metavar="N")
     parser.add_argument("--dropout", type=float, default=0.15)
@@ -158,7 +163,7 @@ def _figures(
         ("MLPG", clone(plain).set_params(trajectory="own")),
     ):
         began = time.perf_counter()
-        rows, unseen = unseen_predictions(system, *training)
+        rows, unseen = unseen_predictions(system, *training, crossed=arguments.crossed)
         system.fit(*training)
         seconds[name] = time.perf_counter() - began
         made = _both(system, scored)

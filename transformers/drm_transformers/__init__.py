@@ -18,15 +18,15 @@ if TYPE_CHECKING:
         write_clip,
         write_wav,
     )
+    from drm_transformers.global_variance import GlobalVarianceFilter
     from drm_transformers.lip_dct import LipDCTTransformer
     from drm_transformers.mel_cepstrum import MelCepstrumTransformer
-    from drm_transformers.mouth import crop_mouth, locate_mouth
-    from drm_transformers.parameter_generation import delta_features, mlpg
-    from drm_transformers.post_filters import (
-        GlobalVarianceFilter,
+    from drm_transformers.modulation import (
         ModulationSpectrumFilter,
         modulation_spectrum,
     )
+    from drm_transformers.mouth import crop_mouth, locate_mouth
+    from drm_transformers.parameter_generation import delta_features, mlpg
     from drm_transformers.rows import Rows, clips_to_rows
     from drm_transformers.trajectory import (
         average_context,
@@ -80,15 +80,12 @@ _MODULES = {
         "write_clip",
         "write_wav",
     ),
+    "global_variance": ("GlobalVarianceFilter",),
     "lip_dct": ("LipDCTTransformer",),
     "mel_cepstrum": ("MelCepstrumTransformer",),
+    "modulation": ("ModulationSpectrumFilter", "modulation_spectrum"),
     "mouth": ("crop_mouth", "locate_mouth"),
     "parameter_generation": ("delta_features", "mlpg"),
-    "post_filters": (
-        "GlobalVarianceFilter",
-        "ModulationSpectrumFilter",
-        "modulation_spectrum",
-    ),
     "rows": ("Rows", "clips_to_rows"),
     "trajectory": (
         "average_context",

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from drm_transformers.post_filters import (
-    GlobalVarianceFilter,
-    ModulationSpectrumFilter,
-)
+from drm_transformers.global_variance import GlobalVarianceFilter
+from drm_transformers.modulation import ModulationSpectrumFilter
 from sklearn_drm.lipspeech.systems.hidden_markov import HiddenMarkovLips
 from sklearn_drm.lipspeech.systems.linear import LinearSystem, MeanSystem
 from sklearn_drm.lipspeech.systems.mixture import JointMixture

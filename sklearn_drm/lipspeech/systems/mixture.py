@@ -90,7 +90,7 @@ class JointMixture(TwoWaySystem):
         one_thread = threadpool_limits(limits=1, user_api="openmp")
         with one_thread, warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self.mixture_ = mixture.fit(rows.astype(np.float64))
+            self.mixture_ = mixture.fit(np.asarray(rows, np.float64))
         return self
 
     def predict_y(self, X: Any, groups: Any = None) -> Array:

@@ -1,9 +1,4 @@
-"""Give predicted trajectories the liveliness of natural ones.
-
-A conditional mean varies less than what it predicts: a listener hears speech averaged
-over all frames. These filters learn from natural and predicted training trajectories
-what is missing, and put it back. They serve any predictor, in either direction.
-"""
+"""Give predicted trajectories the modulation spectrum of natural ones."""
 
 from __future__ import annotations
 
@@ -14,9 +9,10 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from drm_transformers.trajectory import _checked, _members, group_means
+from drm_transformers._filter_rows import checked_columns, checked_pair, checked_rows
+from drm_transformers.trajectory import _members
 
-__all__ = ["GlobalVarianceFilter", "ModulationSpectrumFilter", "modulation_spectrum"]
+__all__ = ["ModulationSpectrumFilter", "modulation_spectrum"]
 
 FloatArray = npt.NDArray[np.floating]
 Float64 = npt.NDArray[np.float64]
@@ -63,7 +59,7 @@ def modulation_spectrum(
     >>> modulation_spectrum(wave, None)[0, :, 0].round(6)
     array([0., 0., 2., 0., 0.])
     """
-    values, labels = _finite(rows, groups, "rows")
+    values, labels = checked_rows(rows, groups, "rows")
     clips = _members(labels)
     length = max(map(len, clips)) if n_fft is None else n_fft
     spectra = [_transform(values[members], length) for members in clips]
@@ -73,127 +69,6 @@ def modulation_spectrum(
             for spectrum, members in zip(spectra, clips, strict=True)
         ]
     )
-
-
-class GlobalVarianceFilter(BaseEstimator):  # type: ignore[misc]
-    r"""Scale predicted trajectories to the variance of natural ones.
-
-    Parameters
-    ----------
-    around : {"all", "clip"}, default="all"
-        What variances are taken around, and trajectories are scaled around. "all":
-        the mean of all predicted training rows, so that the pooled variance over all
-        clips becomes the natural one. "clip": each clip's own mean, as is usual in
-        voice conversion; differences between clips stay as small as predicted.
-    exclude : sequence of int, default=()
-        Columns left as they are, for example 0 for c0.
-
-    Attributes
-    ----------
-    gain_ : ndarray of shape (d,), range [0, inf)
-        Factor per column; 1 where predictions do not vary at all.
-    mean_ : ndarray of shape (d,)
-        Mean of the predicted training rows.
-    n_features_in_ : int
-        d.
-
-    Notes
-    -----
-    :math:`y' = \sqrt{v_{nat} / v_{gen}} (\hat y - \bar y) + \bar y` [1]_. Fit it on
-    predictions of clips that the predictor has not seen: it predicts its own training
-    clips with more variance than others, and the gain would come out too small.
-
-    References
-    ----------
-    .. [1] K. Kobayashi and T. Toda, "sprocket: open-source voice conversion
-       software", Odyssey 2018, pp. 203-210.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> natural = np.array([[1.0], [-1.0], [3.0], [-3.0]])
-    >>> generated = natural / 2 + 5
-    >>> GlobalVarianceFilter().fit(natural, generated).transform(generated).ravel()
-    array([6., 4., 8., 2.])
-    """
-
-    def __init__(self, *, around: str = "all", exclude: Sequence[int] = ()) -> None:
-        self.around = around
-        self.exclude = exclude
-
-    def fit(
-        self,
-        natural: npt.ArrayLike,
-        generated: npt.ArrayLike,
-        groups: npt.ArrayLike | None = None,
-    ) -> GlobalVarianceFilter:
-        """Learn the gain of each column.
-
-        Parameters
-        ----------
-        natural, generated : array-like of shape (n, d)
-            True and predicted rows of the same clips.
-        groups : array-like of shape (n,), optional
-            Clip of each row; None: all one clip.
-
-        Returns
-        -------
-        GlobalVarianceFilter
-            The filter.
-
-        Raises
-        ------
-        ValueError
-            Shapes do not match, there are no rows, a value is not finite, or a
-            parameter is out of its range.
-        """
-        if self.around not in ("all", "clip"):
-            raise ValueError(f"around={self.around!r}: must be 'all' or 'clip'")
-        true, made, _ = _pair(natural, generated, groups)
-        kept = _columns(self.exclude, true.shape[1])
-        self.mean_ = made.mean(axis=0)
-        target = np.square(true - self._centre(true, groups, true.mean(axis=0)))
-        found = np.square(made - self._centre(made, groups, self.mean_))
-        wanted, present = target.mean(axis=0), found.mean(axis=0)
-        # A constant column has rounding error for a variance; do not amplify that.
-        varies = present > _FLOOR * np.square(made).mean(axis=0)
-        self.gain_ = np.sqrt(wanted / np.where(varies, present, 1))
-        self.gain_[~varies] = 1
-        self.gain_[kept] = 1
-        self.n_features_in_ = true.shape[1]
-        return self
-
-    def transform(
-        self, rows: npt.ArrayLike, groups: npt.ArrayLike | None = None
-    ) -> FloatArray:
-        """Scale predicted rows.
-
-        Parameters
-        ----------
-        rows : array-like of shape (n, d)
-            Predicted rows.
-        groups : array-like of shape (n,), optional
-            Clip of each row; None: all one clip. Counts only with ``around="clip"``.
-
-        Returns
-        -------
-        ndarray of shape (n, d)
-
-        Raises
-        ------
-        ValueError
-            If rows have another width than in the fit, or a value is not finite.
-        """
-        check_is_fitted(self, "gain_")
-        values, _ = _finite(rows, groups, "rows", self.n_features_in_)
-        made = values.astype(np.float64)
-        centre = self._centre(made, groups, self.mean_)
-        return np.asarray(made + (self.gain_ - 1) * (made - centre), values.dtype)
-
-    def _centre(
-        self, rows: Float64, groups: npt.ArrayLike | None, mean: Float64
-    ) -> FloatArray:
-        return group_means(rows, groups) if self.around == "clip" else mean
 
 
 class ModulationSpectrumFilter(BaseEstimator):  # type: ignore[misc]
@@ -279,8 +154,8 @@ class ModulationSpectrumFilter(BaseEstimator):  # type: ignore[misc]
         """
         if not 0 <= self.strength <= 1:
             raise ValueError(f"strength={self.strength!r}: must lie in [0, 1]")
-        true, made, labels = _pair(natural, generated, groups)
-        _columns(self.exclude, true.shape[1])
+        true, made, labels = checked_pair(natural, generated, groups)
+        checked_columns(self.exclude, true.shape[1])
         self.n_fft_ = max(map(len, _members(labels)))
         spectra = [modulation_spectrum(rows, labels) for rows in (true, made)]
         self.floor_ = np.maximum(
@@ -315,10 +190,10 @@ class ModulationSpectrumFilter(BaseEstimator):  # type: ignore[misc]
             If rows have another width than in the fit, or a value is not finite.
         """
         check_is_fitted(self, "natural_mean_")
-        values, labels = _finite(rows, groups, "rows", self.n_features_in_)
+        values, labels = checked_rows(rows, groups, "rows", self.n_features_in_)
         made = values.astype(np.float64)
         result = made.copy()
-        kept = _columns(self.exclude, made.shape[1])
+        kept = checked_columns(self.exclude, made.shape[1])
         for members in _members(labels):
             result[members] = self._filtered(made[members])
         result[:, kept] = made[:, kept]
@@ -365,42 +240,3 @@ def _transform(clip: FloatArray, n_fft: int) -> npt.NDArray[np.complex128]:
         raise ValueError(f"a clip of {len(clip)} rows is longer than n_fft={n_fft}")
     deviation = clip - clip.mean(axis=0, dtype=np.float64)
     return np.asarray(np.fft.rfft(deviation, n_fft, axis=0))
-
-
-def _finite(
-    rows: npt.ArrayLike,
-    groups: npt.ArrayLike | None,
-    name: str,
-    width: int | None = None,
-) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-    values, labels = _checked(rows, groups, 0)
-    if not len(values):
-        raise ValueError(f"{name} have shape {values.shape}: there is nothing in them")
-    if not np.all(np.isfinite(values)):
-        raise ValueError(f"{name} contain NaN or infinity")
-    if width is not None and values.shape[1] != width:
-        raise ValueError(
-            f"{name} have {values.shape[1]} columns; the filter was fitted with {width}"
-        )
-    return values, labels
-
-
-def _pair(
-    natural: npt.ArrayLike, generated: npt.ArrayLike, groups: npt.ArrayLike | None
-) -> tuple[Float64, Float64, npt.NDArray[np.intp]]:
-    true, labels = _finite(natural, groups, "natural rows")
-    made, _ = _finite(generated, groups, "generated rows")
-    if true.shape != made.shape:
-        raise ValueError(
-            f"natural rows have shape {true.shape}, generated ones {made.shape}; give "
-            "predictions of the same rows"
-        )
-    return true.astype(np.float64), made.astype(np.float64), labels
-
-
-def _columns(exclude: Sequence[int], width: int) -> npt.NDArray[np.intp]:
-    """The excluded columns, if they exist."""
-    columns = np.asarray(exclude, dtype=np.intp).reshape(-1)
-    if ((columns < -width) | (columns >= width)).any():
-        raise ValueError(f"exclude={exclude!r}: there are {width} columns")
-    return columns
