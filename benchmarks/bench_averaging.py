@@ -77,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("--box", type=_box, metavar="X,Y,SIZE", help="the mouth's box")
     parser.add_argument("--test", action="store_true", help="score the test clips")
     parser.add_argument(
         "--crossed",
@@ -84,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         help="fit the filters on all training clips, predicted in five parts",
     )
     parser.add_argument("--cache", type=Path, metavar="DIR")
+    parser.add_argument(
+        "--variances",
+        choices=["own", "constant"],
+        default="own",
+        help="of MLPG: the model's own ones in each row, or one per column (faster)",
+    )
     parser.add_argument("--units", type=int, default=100, metavar="N")
     parser.add_argument("--dropout", type=float, default=0.15)
     parser.add_argument("--seed", type=int, default=0)
@@ -93,12 +100,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _box(text: str) -> tuple[float, float, float]:
+    x, y, size = map(float, text.split(","))
+    return x, y, size
+
+
 def _views(
     arguments: argparse.Namespace,
 ) -> tuple[Representation, tuple[Array, Array, Array], tuple[Array, Array, Array]]:
     """The maps, and x, y and clips of training and scored rows."""
     folder: Path = arguments.folder
-    split, settings = folder / "split.csv", FeatureSettings()
+    split, settings = folder / "split.csv", FeatureSettings(box=arguments.box)
     paths = sorted(p for p in (folder / "clips").iterdir() if p.is_file())
     subsets = read_split(split)
 
@@ -160,14 +172,14 @@ def _figures(
 
     for name, system in (
         ("mean", plain),
-        ("MLPG", clone(plain).set_params(trajectory="own")),
+        ("MLPG", clone(plain).set_params(trajectory=arguments.variances)),
     ):
         began = time.perf_counter()
         rows, unseen = unseen_predictions(system, *training, crossed=arguments.crossed)
         system.fit(*training)
         seconds[name] = time.perf_counter() - began
         made = _both(system, scored)
-        if name == "MLPG":
+        if system.trajectory == "own":
             system.set_params(trajectory="constant")
             note("MLPG, constant variances", _both(system, scored))
             system.set_params(trajectory="own")

@@ -9,7 +9,6 @@ from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
-from sklearn.neural_network import MLPRegressor
 
 from drm_transformers import (
     GlobalVarianceFilter,
@@ -19,6 +18,7 @@ from drm_transformers import (
     stack_context,
 )
 from sklearn_drm.lipspeech.systems import (
+    DEFAULT,
     HiddenMarkovLips,
     JointMixture,
     LinearSystem,
@@ -27,7 +27,6 @@ from sklearn_drm.lipspeech.systems import (
     PostFiltered,
     RelationalSystem,
     all_systems,
-    stop_by_group,
     unseen_predictions,
 )
 from sklearn_drm.metrics import pooled_r2
@@ -151,7 +150,7 @@ def test_directions():
 
 def test_all_systems_are_ready_to_be_compared():
     systems = all_systems(7)
-    assert list(systems)[0] == "mean" and len(systems) >= 15
+    assert list(systems)[0] == "mean" and list(systems)[-1] == DEFAULT
     for system in systems.values():
         parameters = clone(system).get_params()
         for key, value in parameters.items():
@@ -251,21 +250,6 @@ def test_own_variances_follow_the_errors():
     np.testing.assert_allclose(offset, [0.5, 0.5], atol=0.1)
     np.testing.assert_allclose(slope, [2.0, 0.0], atol=0.15)
     assert np.all(least > 0)
-
-
-def test_stopping_keeps_the_best_weights():
-    X, y, groups = two_views()
-    network = MLPRegressor(hidden_layer_sizes=(8,), max_iter=40, random_state=0)
-    stop_by_group(network, X, y, groups, 0)
-    names = np.random.default_rng(0).permutation(np.unique(groups))
-    held = groups == names[0]
-    best = pooled_r2(y[held], network.predict(X[held]))
-    again = MLPRegressor(hidden_layer_sizes=(8,), random_state=0)
-    scores = [
-        pooled_r2(y[held], again.partial_fit(X[~held], y[~held]).predict(X[held]))
-        for _ in range(40)
-    ]
-    assert best in scores and best >= max(scores[:10])
 
 
 class Memory(MeanSystem):

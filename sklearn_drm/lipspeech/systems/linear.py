@@ -58,7 +58,7 @@ class LinearSystem(TwoWaySystem):
         Neighbouring rows on each side that the input is given.
     alpha : float, default=1000.0
         Strength of the ridge.
-    n_components : int, default=8
+    n_components : int, default=16
         Components of partial least squares, fewer where a view has fewer columns.
 
     Attributes
@@ -82,7 +82,7 @@ class LinearSystem(TwoWaySystem):
         *,
         context: int = 0,
         alpha: float = 1000.0,
-        n_components: int = 8,
+        n_components: int = 16,
     ) -> None:
         self.method = method
         self.context = context

@@ -22,7 +22,7 @@ class JointMixture(TwoWaySystem):
 
     Parameters
     ----------
-    n_components : int, default=4
+    n_components : int, default=8
         Gaussians, each with a full covariance.
     trajectory : bool, default=True
         Most likely trajectory along the most likely sequence of Gaussians; False:
@@ -64,7 +64,7 @@ class JointMixture(TwoWaySystem):
     def __init__(
         self,
         *,
-        n_components: int = 4,
+        n_components: int = 8,
         trajectory: bool = True,
         reg_covar: float = 0.01,
         max_iter: int = 20,
@@ -90,7 +90,7 @@ class JointMixture(TwoWaySystem):
         one_thread = threadpool_limits(limits=1, user_api="openmp")
         with one_thread, warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self.mixture_ = mixture.fit(np.asarray(rows, np.float64))
+            self.mixture_ = mixture.fit(rows)
         return self
 
     def predict_y(self, X: Any, groups: Any = None) -> Array:
@@ -127,7 +127,7 @@ class JointMixture(TwoWaySystem):
         for weight, mean, covariance in zip(
             self.mixture_.weights_,
             self.mixture_.means_,
-            self.mixture_.covariances_,
+            self.mixture_.covariances_.astype(np.float64),
             strict=True,
         ):
             factor = cho_factor(covariance[given, given], lower=True)
