@@ -34,6 +34,7 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from drm_transformers import (
+    FilterChain,
     GlobalVarianceFilter,
     ModulationSpectrumFilter,
     modulation_spectrum,
@@ -51,6 +52,7 @@ FILTERS = {
     "GV": GlobalVarianceFilter(),
     "GV around clips": GlobalVarianceFilter(around="clip"),
     "MS": ModulationSpectrumFilter(),
+    "MS + GV": FilterChain([ModulationSpectrumFilter(), GlobalVarianceFilter()]),
 }
 HEADS = ["chain", "R²", "ρ", "ratio", "dims", "MS dB"]
 

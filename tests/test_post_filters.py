@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from drm_transformers import (
+    FilterChain,
     GlobalVarianceFilter,
     ModulationSpectrumFilter,
     group_means,
@@ -21,6 +22,7 @@ FILTERS = [
     ModulationSpectrumFilter(),
     ModulationSpectrumFilter(strength=1.0),
 ]
+BOTH = FilterChain([ModulationSpectrumFilter(), GlobalVarianceFilter()])
 each_filter = pytest.mark.parametrize("filter_", FILTERS, ids=str)
 
 
@@ -122,6 +124,17 @@ def test_clips_longer_than_those_of_the_fit():
         for v in (natural, filter_.transform(made, groups))
     )
     assert np.all((found / wanted > 0.8) & (found / wanted < 1.25)), found / wanted
+
+
+def test_a_chain_fits_each_filter_on_what_the_one_before_gives():
+    natural, made, groups = trajectories()
+    chain = clone(BOTH).fit(natural, made, groups)
+    first = ModulationSpectrumFilter().fit(natural, made, groups)
+    between = first.transform(made, groups)
+    second = GlobalVarianceFilter().fit(natural, between, groups)
+    expected = second.transform(between, groups)
+    np.testing.assert_allclose(chain.transform(made, groups), expected)
+    np.testing.assert_allclose(expected.var(axis=0), natural.var(axis=0))
 
 
 @each_filter

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         write_clip,
         write_wav,
     )
+    from drm_transformers.filter_chain import FilterChain
     from drm_transformers.global_variance import GlobalVarianceFilter
     from drm_transformers.lip_dct import LipDCTTransformer
     from drm_transformers.mel_cepstrum import MelCepstrumTransformer
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Clip",
     "ClipError",
+    "FilterChain",
     "FrameSpeech",
     "GlobalVarianceFilter",
     "LipDCTTransformer",
@@ -80,6 +82,7 @@ _MODULES = {
         "write_clip",
         "write_wav",
     ),
+    "filter_chain": ("FilterChain",),
     "global_variance": ("GlobalVarianceFilter",),
     "lip_dct": ("LipDCTTransformer",),
     "mel_cepstrum": ("MelCepstrumTransformer",),
