@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-DEFAULT = "DRM separate, ±4, MS"
+DEFAULT = "DRM separate, ±4, GV"
 """Name of the system that measured best with the variance of natural speech."""
 
 
@@ -88,7 +88,7 @@ def all_systems(seed: int | None = None) -> dict[str, Any]:
     systems["DRM separate, ±4, MLPG"] = RelationalSystem(
         trajectory="own", random_state=seed
     )
-    systems["DRM separate, ±4, GV"] = PostFiltered(plain, variance)
-    systems["DRM separate, ±4, MLPG, MS"] = PostFiltered(smooth, modulation)
-    systems[DEFAULT] = PostFiltered(plain, modulation)
+    systems["DRM separate, ±4, MS"] = PostFiltered(plain, modulation)
+    systems["DRM separate, ±4, MLPG, GV"] = PostFiltered(smooth, variance)
+    systems[DEFAULT] = PostFiltered(plain, variance)
     return systems

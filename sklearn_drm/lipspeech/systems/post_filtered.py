@@ -82,14 +82,14 @@ class PostFiltered(TwoWaySystem):
                 setattr(self, f"filter_{name}_", fitted)
         return self
 
-    @_has("predict_y")
+    @_has("predict_y")  # type: ignore[untyped-decorator]
     def predict_y(self, X: Any, groups: Any = None) -> Array:
         """Predict y and filter it, (n, n_y)."""
         rows, clips = self._check_x(X, groups)
         made = self.system_.predict_y(rows, clips)
         return np.asarray(self.filter_y_.transform(made, clips))
 
-    @_has("predict_x")
+    @_has("predict_x")  # type: ignore[untyped-decorator]
     def predict_x(self, y: Any, groups: Any = None) -> Array:
         """Predict x and filter it, (n, n_x)."""
         rows, clips = self._check_y(y, groups)

@@ -128,22 +128,25 @@ class RelationalSystem(TwoWaySystem):
         """Columns of a view for the row itself, and its differences."""
         middle = np.arange(self.context * width, (self.context + 1) * width)
         if not self.trajectory:
-            return middle
+            return np.asarray(middle)
         n_stacked = (2 * self.context + 1) * width
-        return np.r_[middle, np.arange(n_stacked, n_stacked + 2 * width)]
+        added = np.arange(n_stacked, n_stacked + 2 * width)
+        return np.concatenate([middle, added])
 
     def _regressor(self) -> GGDRMRegressor:
         whole = not self.context and not self.trajectory
         goals = (self._goal(w) for w in (self.n_features_in_, self.n_outputs_))
         x_target, y_target = (None, None) if whole else goals
-        return GGDRMRegressor(
+        regressor = GGDRMRegressor(
             self.n_hidden_layers,
             self.n_hidden_units,
             fine_tune=self.fine_tune,
             x_target=x_target,
             y_target=y_target,
             random_state=self.random_state,
-        ).set_params(**(self.options or {}))
+        )
+        regressor.set_params(**(self.options or {}))
+        return regressor
 
     def _predict(self, direction: str, rows: Array, clips: Array) -> Array:
         width = self.n_outputs_ if direction == "y" else self.n_features_in_
