@@ -94,10 +94,10 @@ def _parser() -> argparse.ArgumentParser:
         help="of MLPG: the model's own ones in each row, or one per column (faster)",
     )
     parser.add_argument("--units", type=int, default=100, metavar="N")
-    parser.add_argument("--dropout", type=float, default=0.15)
+    parser.add_argument("--dropout", type=float, help="default: the model's own")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, metavar="N", help="first N clips only")
-    parser.add_argument("--epochs", type=int, default=60, metavar="N")
+    parser.add_argument("--epochs", type=int, metavar="N", help="default: likewise")
     parser.add_argument("-o", "--output", type=Path, metavar="JSON")
     return parser
 
@@ -153,9 +153,10 @@ def _figures(
     scored: tuple[Array, Array, Array],
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
+    given = {"dropout": arguments.dropout, "fine_tune_epochs": arguments.epochs}
     plain = RelationalSystem(
         n_hidden_units=arguments.units,
-        options={"dropout": arguments.dropout, "fine_tune_epochs": arguments.epochs},
+        options={name: value for name, value in given.items() if value is not None},
         random_state=arguments.seed,
     )
     x, y, clips = scored
