@@ -74,6 +74,31 @@ def test_bench_grid(script, tmp_path):
     check_results(output, results, 2, scores)
 
 
+def test_bench_averaging(script, tmp_path):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    paths = write_clips(clips, spoken_clips(6, 0.8))
+    rows = [f"{p.stem},{'test' if i < 2 else 'train'}" for i, p in enumerate(paths)]
+    split = "\n".join(["clip,subset", *rows]) + "\n"
+    (tmp_path / "split.csv").write_text(split, encoding="utf-8")
+    output = tmp_path / "averaging.json"
+    results = script("bench_averaging").main(
+        [str(tmp_path), "--box", BOX, "--test", "--epochs", "2", "--units", "6"]
+        + ["--cache", str(tmp_path / "cache"), "-o", str(output)]
+    )
+    assert results["n_clips"] == [4, 2]
+    assert json.loads(output.read_text(encoding="utf-8")) == results
+    chains = [entry["chain"] for entry in results["speech"]]
+    assert chains == [entry["chain"] for entry in results["lips"]]
+    assert {"mean", "mean + GV", "MLPG", "MLPG + MS", "a random draw"} <= set(chains)
+    for entry in results["speech"] + results["lips"]:
+        assert all(math.isfinite(v) for v in entry.values() if v != entry["chain"])
+    assert results["speech"][0]["mcd_over_mean"] == 0
+    text = output.with_suffix(".md").read_text(encoding="utf-8")
+    assert all(f"| {chain} " in text for chain in chains)
+    assert str(tmp_path) not in text
+
+
 def test_bench_tabular(script, tmp_path):
     output = tmp_path / "tabular.json"
     results = script("bench_tabular").main(["--quick", "-o", str(output)])

@@ -18,9 +18,16 @@ if TYPE_CHECKING:
         write_clip,
         write_wav,
     )
+    from drm_transformers.filter_chain import FilterChain
+    from drm_transformers.global_variance import GlobalVarianceFilter
     from drm_transformers.lip_dct import LipDCTTransformer
     from drm_transformers.mel_cepstrum import MelCepstrumTransformer
+    from drm_transformers.modulation import (
+        ModulationSpectrumFilter,
+        modulation_spectrum,
+    )
     from drm_transformers.mouth import crop_mouth, locate_mouth
+    from drm_transformers.parameter_generation import delta_features, mlpg
     from drm_transformers.rows import Rows, clips_to_rows
     from drm_transformers.trajectory import (
         average_context,
@@ -39,18 +46,24 @@ if TYPE_CHECKING:
 __all__ = [
     "Clip",
     "ClipError",
+    "FilterChain",
     "FrameSpeech",
+    "GlobalVarianceFilter",
     "LipDCTTransformer",
     "MelCepstrumTransformer",
+    "ModulationSpectrumFilter",
     "Rows",
     "WorldFeatures",
     "analyze",
     "average_context",
     "clips_to_rows",
     "crop_mouth",
+    "delta_features",
     "frame_features",
     "group_means",
     "locate_mouth",
+    "mlpg",
+    "modulation_spectrum",
     "read_clip",
     "read_sound",
     "remove_group_mean",
@@ -69,9 +82,13 @@ _MODULES = {
         "write_clip",
         "write_wav",
     ),
+    "filter_chain": ("FilterChain",),
+    "global_variance": ("GlobalVarianceFilter",),
     "lip_dct": ("LipDCTTransformer",),
     "mel_cepstrum": ("MelCepstrumTransformer",),
+    "modulation": ("ModulationSpectrumFilter", "modulation_spectrum"),
     "mouth": ("crop_mouth", "locate_mouth"),
+    "parameter_generation": ("delta_features", "mlpg"),
     "rows": ("Rows", "clips_to_rows"),
     "trajectory": (
         "average_context",

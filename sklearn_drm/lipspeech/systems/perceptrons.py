@@ -1,0 +1,141 @@
+"""Two randomly initialised neural networks, one per direction."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPRegressor
+
+from drm_transformers.trajectory import stack_context
+from sklearn_drm.lipspeech.systems._base import Array, TwoWaySystem
+from sklearn_drm.metrics import pooled_r2
+
+__all__ = ["PerceptronPair", "stop_by_group"]
+
+
+class PerceptronPair(TwoWaySystem):
+    """Two `MLPRegressor` with logistic units, from random weights.
+
+    Parameters
+    ----------
+    context : int, default=0
+        Neighbouring rows on each side that the input is given.
+    hidden_layer_sizes : sequence of int, default=(100, 100)
+        Units per layer.
+    max_iter : int, default=200
+        Largest number of epochs. Training stops earlier by a tenth of the clips; of
+        the rows, where there is one clip only.
+    random_state : int or None, default=None
+        Seed of the weights and of the held-out clips.
+
+    Attributes
+    ----------
+    to_y_, to_x_ : sklearn.neural_network.MLPRegressor
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm.lipspeech.systems import PerceptronPair
+    >>> X = np.random.default_rng(0).normal(size=(60, 2))
+    >>> pair = PerceptronPair(hidden_layer_sizes=(5,), max_iter=2, random_state=0)
+    >>> pair.fit(X, X[:, :1], groups=np.arange(60) // 10).predict_x(X[:, :1]).shape
+    (60, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        context: int = 0,
+        hidden_layer_sizes: Any = (100, 100),
+        max_iter: int = 200,
+        random_state: int | None = None,
+    ) -> None:
+        self.context = context
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, groups: Any = None) -> PerceptronPair:
+        """Train both networks; see `all_systems` for the interface."""
+        first, second, clips = self._check_fit(X, y, groups)
+        self.to_y_ = self._trained(first, second, clips)
+        self.to_x_ = self._trained(second, first, clips)
+        return self
+
+    def predict_y(self, X: Any, groups: Any = None) -> Array:
+        """Predict y, (n, n_y)."""
+        rows, clips = self._check_x(X, groups)
+        return self._predict(self.to_y_, rows, clips, self.n_outputs_)
+
+    def predict_x(self, y: Any, groups: Any = None) -> Array:
+        """Predict x, (n, n_x)."""
+        rows, clips = self._check_y(y, groups)
+        return self._predict(self.to_x_, rows, clips, self.n_features_in_)
+
+    def _trained(self, source: Array, goal: Array, clips: Array) -> MLPRegressor:
+        one_clip = len(np.unique(clips)) < 2
+        network = MLPRegressor(
+            hidden_layer_sizes=self.hidden_layer_sizes,
+            activation="logistic",
+            # A tenth of fewer rows is no set to stop by.
+            early_stopping=one_clip and len(goal) >= 20,
+            max_iter=self.max_iter,
+            random_state=self.random_state,
+        )
+        rows = stack_context(source, clips, self.context)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            if one_clip:
+                return network.fit(rows, goal if goal.shape[1] > 1 else goal.ravel())
+            return stop_by_group(network, rows, goal, clips, self.random_state)
+
+    def _predict(self, model: Any, rows: Array, clips: Array, width: int) -> Array:
+        made = model.predict(stack_context(rows, clips, self.context))
+        return np.asarray(made, rows.dtype).reshape(len(rows), width)
+
+
+def stop_by_group(
+    network: MLPRegressor, X: Array, Y: Array, groups: Array, seed: int | None
+) -> MLPRegressor:
+    """Train a network, stopping by the R² of a tenth of the groups.
+
+    Neighbouring frames of one clip are alike, so held-out random rows keep improving
+    when unseen clips no longer do.
+
+    Parameters
+    ----------
+    network : sklearn.neural_network.MLPRegressor
+        Not yet fitted; `max_iter`, `tol` and `n_iter_no_change` as in its own fit.
+    X, Y : ndarray of shape (n, n_in) and (n, n_out)
+    groups : ndarray of shape (n,)
+        At least two different ones.
+    seed : int or None
+        Choice of the held-out groups.
+
+    Returns
+    -------
+    sklearn.neural_network.MLPRegressor
+        The same, with its best weights.
+    """
+    labels = np.random.default_rng(seed).permutation(np.unique(groups))
+    held = np.isin(groups, labels[: max(1, len(labels) // 10)])
+    train_x, train_y, held_x, held_y = X[~held], Y[~held], X[held], Y[held]
+    # One column as a row of numbers: otherwise scikit-learn warns.
+    target = train_y.ravel() if train_y.shape[1:] == (1,) else train_y
+    best, waited, kept = -np.inf, 0, None
+    for _ in range(network.max_iter):
+        network.partial_fit(train_x, target)
+        score = pooled_r2(held_y, network.predict(held_x).reshape(held_y.shape))
+        waited = 0 if score > best + network.tol else waited + 1
+        if score > best:
+            best = score
+            weights = [w.copy() for w in network.coefs_]
+            kept = weights, [bias.copy() for bias in network.intercepts_]
+        if waited > network.n_iter_no_change:
+            break
+    if kept is not None:
+        network.coefs_, network.intercepts_ = kept
+    return network
