@@ -88,9 +88,9 @@ SCORES = ("r2_speech", "r2_lips")
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Run the benchmark; returns what is written as JSON."""
     words = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser().parse_args(words)
+    arguments = grid_parser((__doc__ or "").split("\n")[0]).parse_args(words)
     settings = FeatureSettings(box=arguments.box)
-    train, test = _clips(arguments, settings)
+    train, test = clips(arguments, settings)
     seeds = range(1 if arguments.quick else arguments.seeds)
     results: dict[str, Any] = {
         "run": describe_run("bench_grid.py", words, arguments.threads),
@@ -130,8 +130,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     return results
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def grid_parser(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="clips")
     parser.add_argument("--split", type=Path, metavar="CSV")
     parser.add_argument(
@@ -177,7 +177,7 @@ def _box(text: str) -> tuple[float, float, float]:
     return x, y, size
 
 
-def _clips(
+def clips(
     arguments: argparse.Namespace, settings: FeatureSettings
 ) -> tuple[list[ClipFeatures], list[ClipFeatures]]:
     """Features of training and test clips."""
@@ -246,7 +246,7 @@ def _systems(arguments: argparse.Namespace) -> list[System]:
     return systems
 
 
-def _task(maps: Representation, views: Views) -> Task:
+def make_task(maps: Representation, views: Views) -> Task:
     k, n_x, n_y = maps.context, maps.n_lips, maps.n_speech
     return Task(
         x=views.lips_in,
@@ -265,8 +265,8 @@ def _table(
     arguments: argparse.Namespace,
 ) -> list[Runs]:
     """Fit and score every system for every seed, the seeds in the outer loop."""
-    training, views = _task(maps, maps.views(train)), maps.views(test)
-    task = _task(maps, views)
+    training, views = make_task(maps, maps.views(train)), maps.views(test)
+    task = make_task(maps, views)
     systems = _systems(arguments)
     table = [Runs(system.name, system.kind) for system in systems]
     for seed in seeds:

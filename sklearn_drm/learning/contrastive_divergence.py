@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from sklearn_drm.learning.gradient import (
     centre_gradient,
     uncentre_increment,
 )
-from sklearn_drm.learning.optimizer import Adam, clip_norm
+from sklearn_drm.learning.optimizer import Adam, Optimizer, clip_norm
 from sklearn_drm.learning.parameters import FlatChain
 
 __all__ = [
@@ -91,6 +91,8 @@ class ContrastiveDivergence:
     clamp : {"none", "alternate"}, default="none"
         Negative phase with both ends free, or with x and y clamped in turn, which
         follows the gradient of log p(y|x) + log p(x|y).
+    optimizer : Optimizer, default=Adam()
+        Turns gradients into steps.
 
     Notes
     -----
@@ -109,10 +111,10 @@ class ContrastiveDivergence:
     n_gibbs_steps: int = 3
     n_mean_field_iter: int = 5
     clamp: str = "none"
+    optimizer: Optimizer = field(default_factory=Adam)
 
     def __post_init__(self) -> None:
         chain = self.model.chain
-        self.optimizer = Adam()
         self.gradient = self.model.zeros_like()
         self.means: list[Array] = [
             layer.mean(np.zeros((1, layer.n_units), dtype=layer.bias.dtype))[0]
@@ -148,7 +150,7 @@ class ContrastiveDivergence:
         weight : ndarray of shape (n,)
             Row weights, of sum 1.
         learning_rate : float
-            Step size of Adam.
+            Step size.
         rng : numpy.random.Generator
             Source of randomness.
 

@@ -245,11 +245,10 @@ def dropout_factor(
     # Few random bits a value: a fraction of the time of one float each.
     size = math.prod(shape)
     coarse = abs(round(share * 2**8) / 2**8 - share) <= 0.02 * share
-    kind, levels = (np.uint8, 2**8) if coarse else (np.uint16, 2**16)
-    n_words = -(-size * levels.bit_length() // 64)
-    words = rng.integers(0, 2**64, size=n_words, dtype=np.uint64)
-    dropped = round(share * levels)
-    kept = words.view(kind)[:size].reshape(shape) >= dropped
-    factor: Array = kept.astype(dtype)
-    factor *= levels / (levels - dropped)
+    n_bits = 8 if coarse else 16
+    dropped = round(share * 2**n_bits)
+    words = rng.integers(0, 2**64, size=-(-size * n_bits // 64), dtype=np.uint64)
+    values: Array = words.view(np.uint8 if coarse else np.uint16)[:size]
+    factor: Array = (values >= dropped).reshape(shape).astype(dtype)
+    factor *= 2**n_bits / (2**n_bits - dropped)
     return factor

@@ -35,6 +35,9 @@ _MAX_GRADIENT_NORM = 100.0
 
 _WARM_UP = 0.1
 
+# After the first updates, one in so many enters the averaged parameters.
+_EVERY_AVERAGED, _AVERAGING_STRIDE = 100, 4
+
 
 def tuning_optimizer() -> Adam:
     """Adam with a short memory of the gradients' size, for phases of few updates."""
@@ -189,8 +192,10 @@ def descend(
             if project is not None:
                 project()
             done += 1
-            if schedule.decay:
-                keep = min(schedule.decay, done / (done + 9.0))
+            # Later updates move the parameters too little to average each of them.
+            stride = 1 if done < _EVERY_AVERAGED else _AVERAGING_STRIDE
+            if schedule.decay and done % stride == 0:
+                keep = min(schedule.decay, done / (done + 9.0)) ** stride
                 np.subtract(vector, average, out=change)
                 change *= 1 - keep
                 average += change

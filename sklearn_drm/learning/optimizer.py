@@ -1,12 +1,58 @@
-"""Adam on one flat parameter vector."""
+"""Steps of gradient ascent on one flat parameter vector."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 
 from sklearn_drm.core.units import Array
 
-__all__ = ["Adam", "clip_norm"]
+__all__ = ["Adam", "GradientAscent", "Optimizer", "clip_norm"]
+
+
+class Optimizer(Protocol):
+    """Turns a gradient into an increment."""
+
+    def step(
+        self, gradient: Array, learning_rate: float, *, out: Array | None = None
+    ) -> Array:
+        """Increment in the direction of the gradient."""
+        ...
+
+
+class GradientAscent:
+    """Increments of learning rate times gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm.learning.optimizer import GradientAscent
+    >>> GradientAscent().step(np.array([1.0, -10.0]), 0.1)
+    array([ 0.1, -1. ])
+    """
+
+    def step(
+        self, gradient: Array, learning_rate: float, *, out: Array | None = None
+    ) -> Array:
+        """Increment in the direction of the gradient.
+
+        Parameters
+        ----------
+        gradient : ndarray of shape (n_parameters,)
+            Direction of ascent.
+        learning_rate : float > 0
+            Step size.
+        out : ndarray of shape (n_parameters,), optional
+            Where to write the increment; may be the gradient itself.
+
+        Returns
+        -------
+        ndarray of shape (n_parameters,)
+            Increment to add.
+        """
+        increment: Array = np.multiply(gradient, learning_rate, out=out)
+        return increment
 
 
 class Adam:
