@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn_drm.estimators._fitting import ChainFitting
 from sklearn_drm.estimators._parameters import check_parameters
 from sklearn_drm.estimators._progress import (
-    CallbackSupport,  # type: ignore[misc]
+    CallbackSupport,
     begin_report,
     with_callbacks,
 )
