@@ -122,9 +122,11 @@ def chains(draw, *, kinds=("gaussian",), max_layers=3, max_units=4):
 @st.composite
 def regressors(draw, *, fine_tune=("separate", "joint", None)):
     """Unfitted two-way regressors, of every kind of learning, that fit in a moment."""
+    n_layers = draw(st.integers(1, 3), label="hidden layers")
+    sizes = st.lists(st.integers(1, 6), min_size=n_layers, max_size=n_layers)
     return GGDRMRegressor(
-        draw(st.integers(1, 3), label="hidden layers"),
-        draw(st.integers(1, 6), label="hidden units"),
+        n_layers,
+        draw(sizes, label="hidden units"),
         fine_tune=draw(st.sampled_from(fine_tune), label="fine_tune"),
         pretrain_epochs=draw(st.integers(0, 2), label="pretrain epochs"),
         fine_tune_epochs=draw(st.integers(1, 3), label="fine-tuning epochs"),

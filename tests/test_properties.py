@@ -100,8 +100,9 @@ def test_mirror_swaps_the_predictors(views, model):
     model.fit(x, y)
     turned = mirror(model.model_)
     rows = turned.x_scaling.standardize(y.reshape(len(y), -1))
+    means = model.model_.means[::-1]
     inference = model._inference()
-    hidden = mean_field(turned.chain, rows, initial=turned.means, **inference).hidden
+    hidden = mean_field(turned.chain, rows, initial=means, **inference).hidden
     mean = hidden[-1] @ turned.weights[-1] + turned.biases[-1]
     np.testing.assert_allclose(
         model.predict_x(y), turned.y_scaling.restore(mean), rtol=1e-10, atol=1e-10
