@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from import_picture import draw_imports  # noqa: E402
+from import_picture import draw_imports
 
 HERE = Path(__file__).parent
 
