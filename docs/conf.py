@@ -23,8 +23,8 @@ extensions = [
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "examples", "sg_execution_times.rst"]
-# Pages that may or may not be there are listed by pattern.
-suppress_warnings = ["toc.empty_glob", "config.cache"]
+# The gallery's settings hold functions.
+suppress_warnings = ["config.cache"]
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3

@@ -7,9 +7,8 @@ completes a digit from either half, and says how sure it is of each pixel.
 """
 
 # %%
-# The two views of a row are the left and the right half of one picture. A
-# :class:`~sklearn_drm.TwoViewRegressor` takes them as stacks of images; here it has
-# no transformers but a reshape, since the model standardises its views by itself.
+# The two views of a row are the left and the right half of one picture, 32 pixels
+# each. They need no scaling: the model standardises its views by itself.
 import numpy as np
 from matplotlib import pyplot as plt
 from sklearn.datasets import load_digits
@@ -32,13 +31,16 @@ model.fit(train_left, train_right)
 
 # %%
 # The lines above say which phase ran, how long, and the R² on the rows that were held
-# out to stop by. The same as curves:
+# out to stop by. There every pixel counts the same, those at the edge too that are
+# nearly always white, so it is lower than the R² of the pictures further down. The same
+# as curves:
 TrainingCurvesDisplay.from_estimator(model)
 
 # %%
 # Predictions beside the originals: ``x`` is the left half predicted from the right
-# one, ``y`` the right half from the left one. Bright standard deviations (from 0 to
-# the largest) are pixels that the other half says little about.
+# one, ``y`` the right half from the left one. Standard deviations are drawn from 0
+# (black) to the largest: bright pixels are those that the other half says little
+# about. A fine-tuned model has one for each pixel, the same for every row.
 ReconstructionDisplay.from_estimator(
     model,
     test_left,

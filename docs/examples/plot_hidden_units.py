@@ -41,7 +41,8 @@ display = ReceptiveFieldsDisplay.from_estimator(
 )
 
 # %%
-# How is importance spread? A few units are used for every digit, many a little.
+# Importance is spread over all units, as dropout makes it: without any one of them the
+# prediction hardly changes.
 figure, axis = plt.subplots(figsize=(6, 2.8), layout="constrained")
 axis.bar(range(len(display.importances)), 100 * display.importances)
 axis.set(xlabel="unit, by importance", ylabel="% of variance lost")

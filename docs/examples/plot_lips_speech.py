@@ -65,11 +65,11 @@ for k, (axis, frame) in enumerate(zip(axes[0], chosen, strict=True)):
 
 # %%
 # The opening of the mouth over time: the darkness of the middle of the image, which is
-# large when the lips are apart.
+# large when the lips are apart, around its own mean.
 figure, axis = plt.subplots(figsize=(8, 2.6), layout="constrained")
 seconds = np.arange(len(predicted)) / 25
 for title, frames in {"original": clip.lips, "from speech": predicted}.items():
     middle = frames[:, 22:33, 22:33].astype(float).mean(axis=(1, 2))
-    axis.plot(seconds, 255 - middle, label=title)
+    axis.plot(seconds, middle.mean() - middle, label=title)
 axis.set(xlabel="time (s)", ylabel="darkness")
 axis.legend()
