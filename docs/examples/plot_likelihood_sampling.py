@@ -33,7 +33,8 @@ model = GGDRMRegressor(
     random_state=0,
 )
 model.fit(x[:, None], y)
-print(model.log_partition())
+partition = model.log_partition()
+print(f"log Z = {partition.estimate:.3f}, standard error {partition.standard_error}")
 
 # %%
 # The density over a grid, in the units of the data, and its sum over the plane.
@@ -58,18 +59,30 @@ axes[2].set(title="draws of pairs", xlabel="x")
 # The chain puts a Gaussian of one shape on each configuration of its hidden units, so
 # the branches come out as a row of blobs. More units make a smoother curve.
 #
-# Given x, the mean lies between the branches and ``predict_y`` says so with a large
-# standard deviation; draws go to the branches.
-at = np.linspace(-1.8, 1.8, 40)
-mean, std = model.predict_y(at[:, None], return_std=True)
-draws = model.sample_y(at[:, None], n_samples=25, random_state=0)
-figure, axis = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
-axis.plot(np.tile(at, 25), draws.ravel(), ".", markersize=3, color="tab:orange",
-          label="draws")  # fmt: skip
-axis.fill_between(at, mean - std, mean + std, alpha=0.25, label="± one deviation")
-axis.plot(at, mean, label="mean")
-axis.set(xlabel="x", ylabel="y given x")
+# A slice of the density is p(y | x): one answer for x = −1, two for x = 1.5.
+figure, axis = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
+for value in (-1.0, 1.5):
+    joint = np.exp(model.score_samples(np.full((150, 1), value), up))
+    axis.plot(up, joint / (joint.sum() * (up[1] - up[0])), label=f"x = {value}")
+axis.set(xlabel="y", ylabel="p(y | x)")
 axis.legend()
+
+# %%
+# What is predicted where there are two answers? Mean field has one set of hidden means,
+# so without fine-tuning it settles on *one* of the branches. A fine-tuned model gives
+# the conditional mean, a value between them that is itself no answer. Its one standard
+# deviation is an average over all x: too large on the left, too small on the right.
+# Where the answers are several, look at the density.
+tuned = GGDRMRegressor(1, 12, random_state=0).fit(x[:, None], y)
+at = np.linspace(-1.8, 1.8, 100)[:, None]
+mean, std = tuned.predict_y(at, return_std=True)
+figure, axis = plt.subplots(figsize=(6.5, 3.4), layout="constrained")
+axis.plot(x, y, ".", markersize=2, color="0.7", label="data")
+axis.fill_between(at[:, 0], mean - std, mean + std, alpha=0.25)
+axis.plot(at, mean, label="fine-tuned: mean ± deviation")
+axis.plot(at, model.predict_y(at), color="tab:orange", label="chain: mean field")
+axis.set(xlabel="x", ylabel="y given x")
+axis.legend(loc="upper left")
 
 # %%
 # Log-densities tell pairs that belong together from others: here each y is paired with

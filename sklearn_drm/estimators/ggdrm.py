@@ -36,7 +36,7 @@ class GGDRMRegressor(
     Parameters
     ----------
     n_hidden_layers : int, default=2
-        L.
+        Number of hidden layers, L.
     n_hidden_units : int or sequence of int, default=100
         Units per hidden layer, or one number for each, x side first.
     fine_tune : {"separate", "joint", None}, default="separate"
