@@ -8,6 +8,7 @@ import numpy as np
 from joblib import Memory
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.metadata_routing import (
     UNUSED,
@@ -17,6 +18,11 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted, check_memory, validate_data
 
+from sklearn_drm.estimators._progress import (
+    CallbackSupport,
+    propagated,
+    with_callbacks,
+)
 from sklearn_drm.fitted_view import FittedView, fit_view
 from sklearn_drm.views import (
     counted,
@@ -50,7 +56,7 @@ def _inner_has(name: str) -> Any:
     return check
 
 
-class TwoViewRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class TwoViewRegressor(CallbackSupport, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Regressor on transformed views that predicts, and scores, both ways.
 
     scikit-learn's :class:`~sklearn.pipeline.Pipeline` transforms X only and forwards
@@ -160,6 +166,7 @@ class TwoViewRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.memory = memory
         self.random_state = random_state
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
         self,
         X: Any,
@@ -228,7 +235,8 @@ class TwoViewRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         elif hasattr(self, "target_names_in_"):
             del self.target_names_in_
         regressor = seeded(self.regressor, draw)
-        self.regressor_ = regressor.fit(x_rows, y_rows, **arguments)
+        with propagated(self, regressor):
+            self.regressor_ = regressor.fit(x_rows, y_rows, **arguments)
         return self
 
     def predict(
@@ -561,6 +569,28 @@ class TwoViewRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return MetadataRouter(owner=self).add(
             regressor=self.regressor, method_mapping=mapping
         )
+
+    def _sk_visual_block_(self) -> Any:
+        """scikit-learn's hook for its diagram: both views, then the regressor."""
+        fitted = hasattr(self, "regressor_")
+        end = "_" if fitted else ""
+        views = [
+            (f"{name}_transformer", getattr(self, f"{name}_transformer{end}"))
+            for name in "xy"
+        ]
+        # Built from scikit-learn's own composites, which draw themselves: the
+        # class of such blocks is private.
+        both = FeatureUnion([(n, "passthrough" if t is None else t) for n, t in views])
+        steps = Pipeline([("views", both), ("regressor", self.regressor)])
+        block = steps._sk_visual_block_()
+        side_by_side = both._sk_visual_block_()
+        side_by_side.dash_wrapped = False
+        side_by_side.names = [name for name, _ in views]
+        inner = getattr(self, f"regressor{end}")
+        block.estimators = (side_by_side, inner)
+        block.names = [None, f"regressor: {type(inner).__name__}"]
+        block.name_details = [None, str(inner)]
+        return block
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

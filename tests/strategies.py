@@ -1,9 +1,13 @@
-"""Hypothesis strategies for paired views: the data that users really bring."""
+"""Hypothesis strategies: paired views, chains, regressors and clips."""
 
 from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
+
+from drm_transformers import Clip
+from sklearn_drm import GGDRMRegressor
+from tests.chains import make_chain
 
 DTYPES = ("float64", "float32", "int64", "int16", "bool")
 
@@ -97,3 +101,58 @@ def grouped_rows(draw, *, max_groups=5):
     n_columns = draw(st.integers(1, 4), label="columns")
     true = rng.standard_normal((len(groups), n_columns))
     return true, rng.standard_normal(true.shape), groups
+
+
+@st.composite
+def chains(draw, *, kinds=("gaussian",), max_layers=3, max_units=4):
+    """Chains of 1 to ``max_layers`` hidden layers, small enough to enumerate."""
+    n_layers = draw(st.integers(1, max_layers), label="hidden layers")
+    sizes = st.lists(st.integers(1, max_units), min_size=n_layers, max_size=n_layers)
+    return make_chain(
+        draw(st.sampled_from(kinds), label="x"),
+        draw(st.sampled_from(kinds), label="y"),
+        tuple(draw(sizes, label="hidden units")),
+        seed=draw(st.integers(0, 2**32 - 1), label="seed"),
+        scale=draw(st.floats(0, 2), label="weight scale"),
+        n_x=draw(st.integers(1, 4), label="n_x"),
+        n_y=draw(st.integers(1, 4), label="n_y"),
+    )
+
+
+@st.composite
+def regressors(draw, *, fine_tune=("separate", "joint", None)):
+    """Unfitted two-way regressors, of every kind of learning, that fit in a moment."""
+    n_layers = draw(st.integers(1, 3), label="hidden layers")
+    sizes = st.lists(st.integers(1, 6), min_size=n_layers, max_size=n_layers)
+    return GGDRMRegressor(
+        n_layers,
+        draw(sizes, label="hidden units"),
+        fine_tune=draw(st.sampled_from(fine_tune), label="fine_tune"),
+        pretrain_epochs=draw(st.integers(0, 2), label="pretrain epochs"),
+        fine_tune_epochs=draw(st.integers(1, 3), label="fine-tuning epochs"),
+        mean_field=draw(st.sampled_from(["collapsed", "naive"]), label="mean field"),
+        dropout=draw(st.sampled_from([0.0, 0.3]), label="dropout"),
+        random_state=draw(st.integers(0, 2**31 - 1), label="random_state"),
+    )
+
+
+@st.composite
+def clips(draw, *, max_clips=3, size=60):
+    """Clips of noise with sound at one frame rate."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
+    frame_rate = draw(st.sampled_from([25.0, 29.97, 50.0]), label="frame rate")
+    rate = draw(st.sampled_from([8000, 12_000, 44_100]), label="sample rate")
+    made = []
+    for name in "abcdef"[: draw(st.integers(1, max_clips), label="clips")]:
+        n_frames = draw(st.integers(1, 12), label="frames")
+        n_samples = round(n_frames / frame_rate * rate)
+        made.append(
+            Clip(
+                name,
+                rng.integers(0, 256, (n_frames, size, size), dtype=np.uint8),
+                frame_rate,
+                rng.uniform(-0.5, 0.5, n_samples),
+                rate,
+            )
+        )
+    return made

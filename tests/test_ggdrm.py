@@ -474,12 +474,3 @@ def test_a_seed_determines_everything(seed):
     np.testing.assert_array_equal(
         a.sample(3, n_sweeps=3)[0], b.sample(3, n_sweeps=3)[0]
     )
-
-
-def test_verbose_prints_readable_lines(capsys):
-    x, y = two_views(600)
-    GGDRMRegressor(random_state=0, verbose=2, **QUICK).fit(x, y)
-    out = capsys.readouterr().out
-    assert "pretrain" in out and "held-out R2" in out
-    GGDRMRegressor(random_state=0, **QUICK).fit(x, y)
-    assert capsys.readouterr().out == ""

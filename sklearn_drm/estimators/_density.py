@@ -84,6 +84,11 @@ class JointDensity(TwoWayPrediction):
             otherwise a mean-field lower bound minus the annealed estimate of log Z
             (see :meth:`log_partition` for its error), and approximate.
 
+        Raises
+        ------
+        ValueError
+            If neither view is given, or one is not what ``fit`` saw.
+
         Notes
         -----
         The density is that of the chain. With ``fine_tune="separate"`` the chain

@@ -21,6 +21,7 @@ from sklearn_drm.estimators._parameters import (
     row_weights,
     target_columns,
 )
+from sklearn_drm.estimators._progress import FitReport
 from sklearn_drm.estimators._threads import small_products_on_one_thread
 from sklearn_drm.estimators._training import Views
 from sklearn_drm.learning.contrastive_divergence import ContrastiveDivergence, pretrain
@@ -62,6 +63,8 @@ class ChainFitting(JointDensity):
     validation_fraction: float
     verbose: int
     _networks: tuple[FeedForward, FeedForward] | None
+    # Set for the length of a fit where somebody looks.
+    _report: FitReport | None = None
     _x_scaling: Scaling
     _y_scaling: Scaling
 
@@ -167,6 +170,13 @@ class ChainFitting(JointDensity):
         weight = train.weight
         if weight is None:
             weight = np.ones(len(train.x), dtype=train.x.dtype)
+        report, tell = self._report, None
+        if report is not None:
+            report.begin("pretrain", n_epochs)
+
+            def tell(epoch: int, loss: float) -> None:
+                report.epoch(epoch, loss, {})
+
         losses = pretrain(
             self._trainer,
             train.x,
@@ -176,6 +186,7 @@ class ChainFitting(JointDensity):
             batch_size=self._batch_rows(train),
             learning_rate=self.pretrain_learning_rate,
             rng=rng,
+            progress=tell,
         )
         self._record("pretrain", losses)
 
@@ -225,11 +236,11 @@ class ChainFitting(JointDensity):
                 columns=columns,
                 optimizer=self._optimizers.setdefault(view, tuning_optimizer()),
                 validation=validation,
-                progress=self._progress(view),
+                progress=self._progress(view, schedule.n_epochs),
             )
-            self._record(view, history.losses)
             if held is not None:
                 self.validation_scores_.setdefault(view, []).extend(history.scores)
+            self._record(view, history.losses)
 
     def _tune_joint(
         self,
@@ -284,7 +295,7 @@ class ChainFitting(JointDensity):
             y_target=targets["y"],
             optimizer=self._optimizers.setdefault("joint", tuning_optimizer()),
             score=score,
-            progress=self._progress("joint"),
+            progress=self._progress("joint", schedule.n_epochs),
         )
         self._record("joint", history.losses)
 
@@ -334,24 +345,28 @@ class ChainFitting(JointDensity):
     def _record(self, phase: str, losses: list[float]) -> None:
         self.loss_curve_.setdefault(phase, []).extend(losses)
         self.n_iter_ += len(losses)
-        if self.verbose and losses:
-            print(
-                f"[GGDRMRegressor] {phase}: {len(losses)} epochs, "
-                f"loss {losses[0]:.4g} -> {losses[-1]:.4g}"
-            )
+        if self._report is not None:
+            self._report.end(losses, self._best_scores())
 
-    def _progress(self, phase: str) -> Any:
-        if self.verbose < 2:
+    def _progress(self, phase: str, n_epochs: int) -> Any:
+        """What to call after each epoch of fine-tuning; None where nobody looks."""
+        report = self._report
+        if report is None:
             return None
+        report.begin(phase, n_epochs)
 
-        def report(epoch: int, history: History) -> None:
-            held = f", held-out R2 {history.scores[-1]:.4f}" if history.scores else ""
-            print(
-                f"[GGDRMRegressor] {phase} epoch {epoch + 1}: "
-                f"loss {history.losses[-1]:.4g}{held}"
-            )
+        def tell(epoch: int, history: History) -> None:
+            scores = self._best_scores()
+            if history.scores:  # of the one direction that is being tuned
+                scores[phase] = history.scores[-1]
+            if phase == "joint":
+                scores = {v: s[-1] for v, s in self.validation_scores_.items()}
+            report.epoch(epoch, history.losses[-1], scores)
 
-        return report
+        return tell
+
+    def _best_scores(self) -> dict[str, float]:
+        return {view: max(s) for view, s in self.validation_scores_.items() if s}
 
     def _generator(self) -> np.random.Generator:
         state = check_random_state(self.random_state)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sklearn_drm.lipspeech.model_file import ModelFileError
     from sklearn_drm.lipspeech.report import Report
     from sklearn_drm.lipspeech.representation import Representation, Views
+    from sklearn_drm.lipspeech.spectrogram_display import SpectrogramDisplay
     from sklearn_drm.lipspeech.synthetic import make_lip_speech
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Report",
     "Representation",
     "Score",
+    "SpectrogramDisplay",
     "Speech",
     "Views",
     "clip_features",
@@ -54,6 +56,7 @@ _MODULES = {
     "model_file": ("ModelFileError",),
     "representation": ("Representation", "Views"),
     "report": ("Report",),
+    "spectrogram_display": ("SpectrogramDisplay",),
     "synthetic": ("make_lip_speech",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

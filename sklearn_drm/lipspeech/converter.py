@@ -51,6 +51,14 @@ class Speech:
         One row per video frame.
     excitation : ndarray of shape (n_frames, 2 + n_bands)
         Log f0, voicing and coded aperiodicity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm.lipspeech import Speech
+    >>> silence = Speech(np.zeros(480), 12_000, np.zeros((1, 32)), np.zeros((1, 3)))
+    >>> len(silence.waveform) / silence.sample_rate
+    0.04
     """
 
     waveform: NDArray[np.float64]

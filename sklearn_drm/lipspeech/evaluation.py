@@ -52,6 +52,13 @@ class Score:
         Pooled R² of the lip images in grey values.
     fit_seconds : float or None
         Time it took to fit both directions, where known.
+
+    Examples
+    --------
+    >>> from sklearn_drm.lipspeech import Score
+    >>> mean = Score("mean", 0.0, 0.0, 5.3, 0.0, 0.0, 0.0, 0.0, 0.0)
+    >>> mean.mcd
+    5.3
     """
 
     system: str
@@ -79,6 +86,13 @@ class Evaluation:
         Neighbouring frames on each side that every system sees.
     clip_mean_removed : bool
         Whether lip features had each clip's mean removed, for every system.
+
+    Examples
+    --------
+    >>> from sklearn_drm.lipspeech import Evaluation, Score
+    >>> mean = Score("mean", 0.0, 0.0, 5.3, 0.0, 0.0, 0.0, 0.0, 0.0)
+    >>> Evaluation((mean,), 1, 75, 4, True).to_dict()["scores"][0]["system"]
+    'mean'
     """
 
     scores: tuple[Score, ...]
@@ -88,7 +102,13 @@ class Evaluation:
     clip_mean_removed: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers for JSON."""
+        """Plain numbers for JSON.
+
+        Returns
+        -------
+        dict
+            Fields by name; scores as dictionaries.
+        """
         return asdict(self)
 
 
@@ -124,6 +144,19 @@ def evaluate(
     the training set. Where a converter removes a clip's mean from the lip
     features it predicts a deviation; for the raw figures the training mean is
     added to that, never anything of the test clip.
+
+    Examples
+    --------
+    >>> from sklearn_drm import GGDRMRegressor
+    >>> from sklearn_drm.lipspeech import (FeatureSettings, LipSpeechConverter,
+    ...                                    clip_features, evaluate, make_lip_speech)
+    >>> settings = FeatureSettings(box=(0, 0, 110))
+    >>> clips = [clip_features(clip, settings)
+    ...          for clip in make_lip_speech(4, 0.8, random_state=0)]
+    >>> small = GGDRMRegressor(n_hidden_units=8, fine_tune_epochs=2, random_state=0)
+    >>> converter = LipSpeechConverter(small).fit(clips[:3])
+    >>> [score.system for score in evaluate(converter, clips[3:]).scores]
+    ['mean', 'ridge', 'DRM']
     """
     maps = converter.representation_
     views = maps.views(test)
@@ -253,10 +286,19 @@ def format_table(evaluation: Evaluation) -> str:
     Parameters
     ----------
     evaluation : Evaluation
+        What :func:`evaluate` returned.
 
     Returns
     -------
     str
+        Several lines, one per system.
+
+    Examples
+    --------
+    >>> from sklearn_drm.lipspeech import Evaluation, Score, format_table
+    >>> mean = Score("mean", 0.0, 0.0, 5.3, 0.0, 0.0, 0.0, 0.0, 0.0)
+    >>> format_table(Evaluation((mean,), 1, 75, 4, True)).splitlines()[3].split()[:4]
+    ['mean', '0.000', '0.000', '5.30']
     """
     heads = [
         ["", "speech", "", "", "", "lips", "", "pixels", "", "fit"],

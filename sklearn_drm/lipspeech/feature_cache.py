@@ -105,6 +105,19 @@ def load_features(
     -----
     A cache entry is found by the content of the clip, not its name or date, and
     by the settings. Entries are written whole; a damaged one is made anew.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from drm_transformers import write_clip
+    >>> from sklearn_drm.lipspeech import (FeatureSettings, load_features,
+    ...                                    make_lip_speech)
+    >>> (clip,) = make_lip_speech(1, 0.4, random_state=0)
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "one.mp4"
+    >>> write_clip(path, clip.frames, 25, clip.waveform, clip.sample_rate)
+    >>> settings = FeatureSettings(box=(0, 0, 110))
+    >>> [f.name for f in load_features([path], settings, n_jobs=1).features]
+    ['one']
     """
     settings = settings or FeatureSettings()
     files = [Path(path) for path in paths]

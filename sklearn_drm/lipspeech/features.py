@@ -65,6 +65,15 @@ class ClipFeatures:
         coded aperiodicity in dB.
     notes : tuple of str
         What had to be mended when the clip was read.
+
+    Examples
+    --------
+    >>> from sklearn_drm.lipspeech import FeatureSettings, clip_features
+    >>> from sklearn_drm.lipspeech import make_lip_speech
+    >>> (clip,) = make_lip_speech(1, 0.4, random_state=0)
+    >>> features = clip_features(clip, FeatureSettings(box=(0, 0, 110)))
+    >>> features.lips.shape, len(features.envelope)
+    ((10, 55, 55), 10)
     """
 
     name: str

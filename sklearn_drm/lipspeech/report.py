@@ -101,17 +101,39 @@ class Report:
             self._parts.append(f'<p class="lead">{html.escape(lead)}</p>')
 
     def section(self, heading: str, text: str = "") -> None:
-        """Begin a section."""
+        """Begin a section.
+
+        Parameters
+        ----------
+        heading : str
+            Its heading.
+        text : str, default=""
+            A first paragraph.
+        """
         self._parts.append(f"<h2>{html.escape(heading)}</h2>")
         if text:
             self.text(text)
 
     def text(self, text: str) -> None:
-        """Add a paragraph."""
+        """Add a paragraph.
+
+        Parameters
+        ----------
+        text : str
+            Any text; it is escaped.
+        """
         self._parts.append(f"<p>{html.escape(text)}</p>")
 
     def picture(self, png: bytes, caption: str) -> None:
-        """Add a picture with a caption, which is its description as well."""
+        """Add a picture with a caption, which is its description as well.
+
+        Parameters
+        ----------
+        png : bytes
+            The picture.
+        caption : str
+            Any text; it is escaped.
+        """
         words = html.escape(caption)
         self._parts.append(
             f'<figure><img alt="{words}" src="{data_uri("image/png", png)}">'
@@ -119,15 +141,33 @@ class Report:
         )
 
     def players(self, players: Sequence[str]) -> None:
-        """Add players from `audio_player` and `video_player` side by side."""
+        """Add players from `audio_player` and `video_player` side by side.
+
+        Parameters
+        ----------
+        players : sequence of str
+            HTML of each.
+        """
         self._parts.append(f'<div class="players">{"".join(players)}</div>')
 
     def table(self, evaluation: Evaluation) -> None:
-        """Add the scores of an evaluation."""
+        """Add the scores of an evaluation.
+
+        Parameters
+        ----------
+        evaluation : Evaluation
+            What `evaluate` returned.
+        """
         self._parts.append(score_table(evaluation))
 
     def to_html(self) -> str:
-        """The whole page."""
+        """The whole page.
+
+        Returns
+        -------
+        str
+            HTML that needs no other file.
+        """
         body = "\n".join(self._parts)
         return (
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -139,7 +179,13 @@ class Report:
         )
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the page to a file, whole or not at all."""
+        """Write the page to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; one that is there is replaced.
+        """
         text = self.to_html().encode("utf-8", errors="replace")
         with atomic_path(path) as temporary:
             Path(temporary).write_bytes(text)

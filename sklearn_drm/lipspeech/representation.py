@@ -44,6 +44,10 @@ class Views:
     lips_in, speech_in : ndarray
         What the model is given: centred lips, and mel-cepstra with or without
         excitation, each with its neighbouring frames beside it.
+
+    Examples
+    --------
+    See :class:`Representation`, whose ``views`` makes them.
     """
 
     groups: Groups
@@ -76,6 +80,20 @@ class Representation:
     remove_clip_mean : bool
     with_excitation : bool
         Whether excitation is part of the speech view.
+
+    Examples
+    --------
+    >>> from sklearn_drm import GGDRMRegressor
+    >>> from sklearn_drm.lipspeech import (FeatureSettings, LipSpeechConverter,
+    ...                                    clip_features, make_lip_speech)
+    >>> settings = FeatureSettings(box=(0, 0, 110))
+    >>> clips = [clip_features(clip, settings)
+    ...          for clip in make_lip_speech(3, 0.8, random_state=0)]
+    >>> small = GGDRMRegressor(n_hidden_units=8, fine_tune_epochs=2, random_state=0)
+    >>> maps = LipSpeechConverter(small, context=1).fit(clips).representation_
+    >>> views = maps.views(clips)
+    >>> views.lips_in.shape[1] == 3 * maps.n_lips  # each frame and its neighbours
+    True
     """
 
     lips: Any
@@ -251,7 +269,25 @@ class Representation:
         return _float32(self.cepstrum.inverse_transform(self.mel_cepstra(cepstra)))
 
     def checked(self, images: NDArray[Any], name: str) -> NDArray[Any]:
-        """The images, if they have the size of those of the fit."""
+        """The images, if they have the size of those of the fit.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n_frames, size, size)
+            Lip images.
+        name : str
+            What they are, for the message.
+
+        Returns
+        -------
+        ndarray
+            The same images.
+
+        Raises
+        ------
+        ValueError
+            If there are none or they have another size.
+        """
         size = self.mean_image.shape
         if images.ndim != 3 or images.shape[1:] != size or not len(images):
             raise ValueError(

@@ -111,6 +111,8 @@ def read_clip(
         The file is missing, unreadable, empty, not a video, has no decodable
         frames, lacks a required sound track, or is too long. One line that
         names the file.
+    ValueError
+        If ``sound`` or ``frame_rate`` is outside its range.
 
     Notes
     -----

@@ -1,0 +1,142 @@
+"""What a fit tells while it runs: lines, a bar, scikit-learn's callbacks."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+import sys
+
+import numpy as np
+import pytest
+
+from sklearn_drm import GGDRMRegressor, TwoViewRegressor
+
+QUICK = {"fine_tune_epochs": 3, "pretrain_epochs": 2, "n_hidden_units": 8}
+LINE = re.compile(
+    r"\[GGDRMRegressor\] (?P<phase>[a-z >-]+?)(, epoch (?P<epoch>\d+)/(?P<of>\d+): |"
+    r": (?P<epochs>\d+) epochs?, )loss (?P<loss>[-\d.e> ]+)"
+    r"(, held-out R2( y (?P<y>-?\d+\.\d{4}))?( x (?P<x>-?\d+\.\d{4}))?)?, \d+\.\d s"
+)
+
+
+def two_views(n=600):
+    x = np.random.default_rng(0).normal(size=(n, 3))
+    return x, x[:, :2] * [1.0, -2.0] + 0.1
+
+
+def lines_of(text):
+    parsed = [LINE.fullmatch(line) for line in text.splitlines()]
+    assert all(parsed), text
+    return [match.groupdict() for match in parsed]
+
+
+def test_a_line_per_phase_says_both_scores(capsys):
+    model = GGDRMRegressor(random_state=0, verbose=1, **QUICK).fit(*two_views())
+    out, err = capsys.readouterr()
+    assert err == ""  # no bar: standard error is no terminal here
+    lines = lines_of(out)
+    assert [line["phase"] for line in lines] == [
+        "pre-training",
+        "fine-tuning x -> y",
+        "fine-tuning y -> x",
+    ]
+    for view in "yx":
+        best = max(model.validation_scores_[view])
+        assert float(lines[-1][view]) == pytest.approx(best, abs=5e-5)
+    assert lines[1]["x"] is None and lines[0]["y"] is None
+
+
+@pytest.mark.parametrize("fine_tune", ["separate", "joint"])
+def test_a_line_per_epoch(capsys, fine_tune):
+    model = GGDRMRegressor(random_state=0, verbose=2, fine_tune=fine_tune, **QUICK)
+    model.fit(*two_views())
+    lines = lines_of(capsys.readouterr().out)
+    epochs = [line for line in lines if line["epoch"]]
+    assert len(epochs) == model.n_iter_
+    told = {view: [] for view in "yx"}
+    tuned = "both ways" if fine_tune == "joint" else "x -> y"
+    for line in epochs:
+        if line["phase"].endswith(tuned):
+            told["y"].append(float(line["y"]))
+        if line["phase"].endswith(("both ways", "y -> x")):
+            told["x"].append(float(line["x"]))
+    for view in "yx":
+        np.testing.assert_allclose(
+            told[view], model.validation_scores_[view], atol=5e-5
+        )
+
+
+def test_silent_by_default(capsys):
+    GGDRMRegressor(random_state=0, **QUICK).fit(*two_views())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_bar_on_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    GGDRMRegressor(random_state=0, verbose=1, **QUICK).fit(*two_views())
+    assert "fine-tuning x -> y" in screen.getvalue()
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setitem(sys.modules, "tqdm", None)  # not installed: no bar, no error
+    GGDRMRegressor(random_state=0, verbose=1, **QUICK).fit(*two_views())
+    assert screen.getvalue() == ""
+
+
+class Counter:
+    """A callback that notes the end of every task."""
+
+    max_propagation_depth = None
+
+    def __init__(self):
+        self.ended, self.torn_down = [], 0
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        self.torn_down += 1
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        self.ended.append(context.task_name)
+
+
+def test_callbacks_of_scikit_learn_see_every_epoch():
+    pytest.importorskip("sklearn.callback")
+    x, y = two_views()
+    told = Counter()
+    model = GGDRMRegressor(random_state=0, **QUICK).set_callbacks(told).fit(x, y)
+    assert told.ended.count("epoch") == model.n_iter_ == 8
+    assert told.ended[-1] == "fit" and told.torn_down == 1
+    assert told.ended.count("fine-tuning y -> x") == 1
+    plain = GGDRMRegressor(random_state=0, **QUICK).fit(x, y)
+    np.testing.assert_array_equal(model.predict(x), plain.predict(x))
+    pickle.dumps(plain)
+
+    told = Counter()
+    TwoViewRegressor(GGDRMRegressor(random_state=0, **QUICK)).set_callbacks(told).fit(
+        x, y
+    )
+    assert told.ended.count("epoch") == 8 and told.torn_down == 1
+
+
+def test_callbacks_are_torn_down_when_a_fit_fails():
+    pytest.importorskip("sklearn.callback")
+    x, y = two_views()
+    told = Counter()
+    model = GGDRMRegressor(random_state=0, fine_tune_epochs=3, learning_rate=1e200)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises((FloatingPointError, ArithmeticError)),
+    ):
+        model.set_callbacks(told).fit(x, y)
+    assert told.torn_down == 1
+    model.set_callbacks().set_params(learning_rate=0.01).fit(x, y)
