@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -210,8 +211,8 @@ def _lips(
 ) -> list[tuple[str, NDArray[Any]]]:
     rows = experiment.rows_of(clip)
     return [
-        # Three words do not fit beside the pictures in one line.
-        (one.label.replace(", ", ",\n", 1), experiment.maps.pixels(made.lips[rows]))
+        # Beside the pictures there is room for two words in a line.
+        ("\n".join(wrap(one.label, 13)), experiment.maps.pixels(made.lips[rows]))
         for one in shown
         if (made := one.result.predictions) and made.lips is not None
     ]
