@@ -1,4 +1,4 @@
-"""How good a prediction is: pooled and within-group R², mel-cepstral distortion.
+"""How good a prediction is: R², mel-cepstral distortion, variance, movement.
 
 Arrays have one row per sample; further axes (columns, pixels) are pooled over.
 """
@@ -14,8 +14,10 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 __all__ = [
     "mel_cepstral_distortion",
+    "modulation_spectrum_distance",
     "pooled_r2",
     "variance_ratio",
+    "variance_ratios",
     "within_group_r2",
     "x_score",
     "y_score",
@@ -149,6 +151,126 @@ def variance_ratio(
             + "."
         )
     return _sum_of_squares(_centred(predicted, groups)) / total
+
+
+def variance_ratios(
+    y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Variance of the prediction as a share of the target's, column by column.
+
+    :func:`variance_ratio` can be near 1 although some columns move too much and
+    others hardly; these ratios, or their median, tell.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples, n_columns)
+        Finite numbers.
+    groups : array-like of shape (n_samples,), default=None
+        If given, variances are taken around each group's own mean.
+
+    Returns
+    -------
+    ratios : ndarray of shape (n_columns,), range [0, inf)
+
+    Raises
+    ------
+    ValueError
+        If a column of ``y_true`` does not vary, the arrays are not two-dimensional,
+        shapes differ, there are no rows, or a value is not finite.
+
+    Notes
+    -----
+    ``Σ (predicted − mean)² / Σ (true − mean)²`` with sums over rows.
+
+    Examples
+    --------
+    >>> from sklearn_drm.metrics import variance_ratios
+    >>> variance_ratios([[0.0, 4.0], [2.0, 0.0]], [[5.0, 4.0], [6.0, 0.0]])
+    array([0.25, 1.  ])
+    """
+    true, predicted = _columns_of(*_pair(y_true, y_pred))
+    total = np.square(_centred(true, groups)).sum(axis=0)
+    if not total.all():
+        still = np.flatnonzero(total == 0)
+        raise ValueError(
+            f"variance_ratios is undefined: column {still[0]} of y_true does not vary"
+            + ("" if groups is None else " inside any group")
+            + (f", nor do {len(still) - 1} others." if len(still) > 1 else ".")
+        )
+    ratios: NDArray[np.float64] = (
+        np.square(_centred(predicted, groups)).sum(axis=0) / total
+    )
+    return ratios
+
+
+def modulation_spectrum_distance(
+    y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike | None = None
+) -> float:
+    """How far apart the movements of two sets of trajectories are in strength.
+
+    Averaged speech lacks fast movements most. Two different sentences of one speaker
+    have about the same modulation spectrum, so this says how natural the movement
+    is and nothing of whether it is the right one.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples, n_columns)
+        Trajectories: rows in order of time, of one or several groups.
+    groups : array-like of shape (n_samples,), default=None
+        Group, such as the clip, of each row; None: one trajectory.
+
+    Returns
+    -------
+    distance : float >= 0
+        Decibels; 0 for equal modulation spectra.
+
+    Raises
+    ------
+    ValueError
+        If no column of ``y_true`` varies inside a group, the arrays are not
+        two-dimensional, shapes differ, there are no rows, or a value is not finite.
+
+    Notes
+    -----
+    The modulation spectrum [1]_ of a group of T rows is the power
+    ``|F(y − mean)|² / T`` of each column at each frequency above 0, padded with
+    zeros to the longest group. Its logarithm, 10 log₁₀, is averaged over groups, and
+    the root mean square difference over columns and frequencies is returned. Powers
+    are counted as at least 60 dB below the mean power of their column of ``y_true``,
+    so that a constant prediction has a finite distance. Columns that vary in no
+    group are left out.
+
+    References
+    ----------
+    .. [1] S. Takamichi, T. Toda, A. W. Black, G. Neubig, S. Sakti, S. Nakamura,
+       "Postfilters to modify the modulation spectrum for statistical parametric
+       speech synthesis", IEEE/ACM Transactions on Audio, Speech and Language
+       Processing 24(4), 2016, pp. 755-767.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm.metrics import modulation_spectrum_distance
+    >>> wave = np.random.default_rng(0).standard_normal((75, 2))
+    >>> round(modulation_spectrum_distance(wave, wave / 10), 6)
+    20.0
+    """
+    true, predicted = _columns_of(*_pair(y_true, y_pred))
+    labels = np.zeros(len(true), dtype=int) if groups is None else column_or_1d(groups)
+    check_consistent_length(true, labels)
+    powers = [_modulation_powers(values, labels) for values in (true, predicted)]
+    level = powers[0].mean(axis=(0, 1))
+    varies = level > 1e-24 * np.square(true).mean(axis=0)
+    if not varies.any():
+        raise ValueError(
+            "modulation_spectrum_distance is undefined: no column of y_true varies "
+            "inside a group."
+        )
+    logs = [
+        10 * np.log10(np.maximum(power[..., varies], 1e-6 * level[varies])).mean(axis=0)
+        for power in powers
+    ]
+    return float(np.sqrt(np.square(logs[0] - logs[1]).mean()))
 
 
 def mel_cepstral_distortion(mc_true: ArrayLike, mc_pred: ArrayLike) -> float:
@@ -316,6 +438,35 @@ def _centred(
     counts = np.bincount(member).reshape(-1, *(1,) * (values.ndim - 1))
     means: NDArray[np.float64] = sums / counts
     return values - means[member]
+
+
+def _columns_of(
+    true: NDArray[np.float64], predicted: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if true.ndim != 2:
+        raise ValueError(
+            "trajectories must have the shape (n_samples, n_columns), got "
+            f"{true.shape}."
+        )
+    return true, predicted
+
+
+def _modulation_powers(
+    values: NDArray[np.float64], labels: NDArray[Any]
+) -> NDArray[np.float64]:
+    """(groups, frequencies above 0, columns)."""
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    # A single row has no frequency above 0; padding gives it one, with power 0.
+    length = max(2, *map(len, members))
+    spectra = [
+        np.abs(np.fft.rfft(values[rows] - values[rows].mean(axis=0), length, axis=0))[
+            1:
+        ]
+        ** 2
+        / len(rows)
+        for rows in members
+    ]
+    return np.stack(spectra)
 
 
 def _sum_of_squares(values: NDArray[np.float64]) -> float:

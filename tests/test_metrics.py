@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import lfilter, periodogram
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
@@ -14,8 +15,10 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_drm.metrics import (
     mel_cepstral_distortion,
+    modulation_spectrum_distance,
     pooled_r2,
     variance_ratio,
+    variance_ratios,
     within_group_r2,
     x_score,
     y_score,
@@ -259,3 +262,60 @@ def test_x_score_of_a_one_way_estimator_says_so():
         assert y_score(one_way, X, y) == pytest.approx(0)
         with pytest.raises(TypeError, match="score_x"):
             x_score(one_way, X, y)
+
+
+def test_variance_ratios_one_column_at_a_time():
+    rng = np.random.default_rng(0)
+    true, predicted = rng.normal(size=(2, 60, 4)) * [1, 2, 3, 4]
+    groups = rng.integers(0, 3, 60)
+    for column, (all_rows, inside) in enumerate(
+        zip(
+            variance_ratios(true, predicted),
+            variance_ratios(true, predicted, groups),
+            strict=True,
+        )
+    ):
+        t, p = true[:, column], predicted[:, column]
+        assert all_rows == pytest.approx(p.var() / t.var())
+        assert inside == pytest.approx(variance_ratio(t, p, groups))
+
+
+def test_a_still_column_has_no_variance_ratio():
+    true = np.array([[1.0, 5.0], [2.0, 5.0]])
+    with pytest.raises(ValueError, match="column 1 of y_true does not vary"):
+        variance_ratios(true, true)
+
+
+def test_modulation_spectra_against_periodograms():
+    rng = np.random.default_rng(1)
+    groups = np.repeat([0, 1, 2], [40, 25, 40])
+    true = lfilter([1], [1, -0.5], rng.normal(size=(105, 3)), axis=0)
+    predicted = lfilter([1], [1, -0.8], rng.normal(size=(105, 3)), axis=0)
+    logs = []
+    for rows in (true, predicted):
+        spectra = [
+            periodogram(
+                rows[groups == g], detrend="constant", nfft=40, axis=0,
+                return_onesided=False, scaling="density",
+            )[1][1:21]
+            for g in range(3)
+        ]  # fmt: skip
+        logs.append(np.mean([10 * np.log10(s) for s in spectra], axis=0))
+    expected = np.sqrt(np.mean((logs[0] - logs[1]) ** 2))
+    assert modulation_spectrum_distance(true, predicted, groups) == pytest.approx(
+        expected
+    )
+
+
+def test_modulation_spectra_know_only_the_strength_of_movement():
+    rng = np.random.default_rng(2)
+    true, groups = rng.normal(size=(80, 2)), np.repeat([0, 1], 40)
+    # Time reversed, moved and with its clips exchanged, it moves as strongly.
+    assert modulation_spectrum_distance(true, true[::-1] + 7, groups) < 1e-9
+    smooth = (true + np.roll(true, 1, axis=0)) / 2
+    assert modulation_spectrum_distance(true, smooth, groups) > 5
+    # A constant lies at the floor, 60 dB under the mean power of its column.
+    still = modulation_spectrum_distance(true, 0 * true, groups)
+    assert 50 < still < 60
+    with pytest.raises(ValueError, match="no column of y_true varies"):
+        modulation_spectrum_distance(0 * true + 3, true, groups)

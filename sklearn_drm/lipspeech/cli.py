@@ -176,6 +176,38 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--json", type=_path, metavar="FILE", help="write the figures here as well"
     )
+
+    experiment = commands.add_parser(
+        "experiment",
+        parents=[common, box],
+        help="compare every system of the paper on the same clips; a second run goes "
+        "on where the first one stopped",
+    )
+    experiment.add_argument("clips", type=_path, nargs="+", metavar="CLIP")
+    experiment.add_argument(
+        "--split",
+        type=_path,
+        required=True,
+        metavar="CSV",
+        help="table with columns clip,subset: systems are fitted on subset train and "
+        "compared on subset test",
+    )
+    experiment.add_argument(
+        "-o",
+        "--output",
+        type=_path,
+        required=True,
+        metavar="DIR",
+        help="folder for report.html, results.json, table.md, figures and what is kept "
+        "of each system",
+    )
+    experiment.add_argument(
+        "--align",
+        type=_path,
+        metavar="DIR",
+        help="folder of word alignments CLIP.align with lines 'start end word', 1000 "
+        "for each video frame (default: the folder align beside a clip's folder)",
+    )
     return parser
 
 

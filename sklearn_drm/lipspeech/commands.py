@@ -34,10 +34,18 @@ from sklearn_drm.lipspeech.feature_cache import (
     named,
 )
 from sklearn_drm.lipspeech.features import FeatureSettings, lip_images
+from sklearn_drm.lipspeech.intelligibility import require_extra
 from sklearn_drm.lipspeech.progress import fit_progress
 from sklearn_drm.lipspeech.split import read_split, select
 
-__all__ = ["demo", "evaluate", "fit", "lips_to_speech", "speech_to_lips"]
+__all__ = [
+    "demo",
+    "evaluate",
+    "experiment",
+    "fit",
+    "lips_to_speech",
+    "speech_to_lips",
+]
 
 LIPS_SIZE = (220, 220)
 """Size of a written lip video: four times 55, which H.264 cannot hold."""
@@ -188,6 +196,31 @@ def evaluate(arguments: Namespace) -> None:
             Path(temporary).write_text(text + "\n", encoding="utf-8")
     page.write(report)
     print(f"report: {report}")
+
+
+def experiment(arguments: Namespace) -> None:
+    """Run every system on the same clips and leave a report."""
+    require_extra()
+    # Its systems need the extra that was just looked for.
+    from sklearn_drm.lipspeech.experiment_command import RESULTS, run_command
+
+    folder: Path = arguments.output
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(
+            f"{folder}: cannot be made or is no folder ({error.strerror}); choose "
+            "another folder with -o"
+        ) from error
+    inputs = [arguments.split, *arguments.clips]
+    check_output(*(folder / name for name in RESULTS), inputs=inputs)
+    settings = FeatureSettings(box=None if arguments.box == "face" else arguments.box)
+    run_command(
+        _distinct(arguments.clips),
+        arguments,
+        lambda paths: _load(paths, settings, arguments),
+        lambda line: _note(f"warning: {line}"),
+    )
 
 
 def check_output(*outputs: Path, inputs: Sequence[Path] = ()) -> None:

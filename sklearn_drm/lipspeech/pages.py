@@ -20,6 +20,7 @@ __all__ = [
     "add_conversion",
     "evaluation_page",
     "fit_page",
+    "frame_loudness",
     "lips_to_speech_page",
     "speech_to_lips_page",
 ]
@@ -120,7 +121,7 @@ def speech_to_lips_page(
     page.players(players)
     page.section("Lips")
     page.picture(
-        lip_strip(rows, frame_rate, loudness=_loudness(waveform, len(lips))),
+        lip_strip(rows, frame_rate, loudness=frame_loudness(waveform, len(lips))),
         "Loud and soft instants in turn, the same in each row."
         if original is not None
         else "Loud and soft instants in turn.",
@@ -254,7 +255,7 @@ def add_conversion(
             ),
         ]
     )
-    loudness = _loudness(sound, len(lips))
+    loudness = frame_loudness(sound, len(lips))
     page.picture(
         lip_strip(
             [("original", features.lips), ("on this face", lips), ("mean face", plain)],
@@ -277,7 +278,18 @@ def add_conversion(
     )
 
 
-def _loudness(waveform: NDArray[np.float64], n_frames: int) -> NDArray[np.float64]:
+def frame_loudness(waveform: NDArray[np.float64], n_frames: int) -> NDArray[np.float64]:
+    """Sound power of each video frame.
+
+    Parameters
+    ----------
+    waveform : ndarray of shape (n_samples,)
+    n_frames : int, range [1, inf)
+
+    Returns
+    -------
+    ndarray of shape (n_frames,)
+    """
     edges = np.linspace(0, len(waveform), n_frames + 1).astype(int)
     power = np.concatenate([[0.0], np.cumsum(waveform**2)])
     return np.asarray(np.diff(power[edges]) / np.maximum(np.diff(edges), 1))

@@ -82,6 +82,7 @@ def spectrogram_pair(
     *,
     highest: float = 6000.0,
     range_db: float = 70.0,
+    words: Sequence[tuple[str, float, float]] = (),
 ) -> bytes:
     """Spectrograms below each other, on one colour scale and one time axis.
 
@@ -93,6 +94,8 @@ def spectrogram_pair(
         Highest frequency shown in Hz.
     range_db : float
         Decibels from the loudest point of all to the darkest colour.
+    words : sequence of (str, float, float), optional
+        Words, each with its start and end in seconds, to mark in every spectrogram.
 
     Returns
     -------
@@ -130,6 +133,13 @@ def spectrogram_pair(
         axis.set_ylabel("kHz")
         axis.set_ylim(0, highest / 1000)
         axis.set_title(label, loc="left", fontsize=10, parse_math=False)
+        for text, start, end in words:
+            for edge in (start, end):
+                axis.axvline(edge, color="white", linewidth=0.6, alpha=0.7)
+            axis.text(
+                (start + end) / 2, 0.97 * highest / 1000, text, parse_math=False,
+                color="white", fontsize=8, ha="center", va="top", clip_on=True,
+            )  # fmt: skip
     axes[-1].set_xlim(0, seconds)
     axes[-1].set_xlabel("time (s)")
     figure.colorbar(meshes[0], ax=list(axes), label="level (dB)", pad=0.01, aspect=30)

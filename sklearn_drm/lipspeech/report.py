@@ -69,7 +69,13 @@ thead tr:first-child th[colspan] { text-align: center; }
 .first { border-left: 1px solid var(--line); }
 tbody tr + tr td { border-top: 1px solid var(--line); }
 tbody tr:last-child td { font-weight: 600; }
-.best { color: var(--best); }
+.best { color: var(--best); font-weight: 600; }
+.spread { color: var(--soft); font-size: 0.82em; font-weight: 400; }
+.plain tbody tr:last-child td { font-weight: 400; }
+.plain th, .plain td { padding: 5px 7px; }
+tbody tr.above td { border-top: 2px solid var(--line); }
+dt { font-weight: 600; margin-top: 8px; }
+dd { margin: 0; color: var(--soft); max-width: 80ch; }
 footer { margin-top: 48px; color: var(--soft); font-size: 0.85rem; }
 code { font-size: 0.9em; overflow-wrap: anywhere; }
 """
@@ -114,6 +120,10 @@ class Report:
         if text:
             self.text(text)
 
+    def heading(self, heading: str) -> None:
+        """Add a heading inside a section."""
+        self._parts.append(f"<h3>{html.escape(heading)}</h3>")
+
     def text(self, text: str) -> None:
         """Add a paragraph.
 
@@ -149,6 +159,10 @@ class Report:
             HTML of each.
         """
         self._parts.append(f'<div class="players">{"".join(players)}</div>')
+
+    def markup(self, fragment: str) -> None:
+        """Add HTML that is already escaped, such as a table."""
+        self._parts.append(fragment)
 
     def table(self, evaluation: Evaluation) -> None:
         """Add the scores of an evaluation.
