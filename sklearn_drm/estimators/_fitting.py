@@ -121,19 +121,20 @@ class ChainFitting(JointDensity):
 
     def _epochs(self, views: Views) -> int:
         if self.fine_tune_epochs == "auto":
-            n_updates = _N_UPDATES_STACKED if self._stacked() else _N_UPDATES
+            n_updates = _N_UPDATES_STACKED if self._stacked(views) else _N_UPDATES
             n_batches = -(-len(views.x) // self._batch_rows(views))
             return int(np.clip(-(-n_updates // n_batches), 12, 60))
         return int(self.fine_tune_epochs)
 
-    def _input_dropout(self) -> float:
+    def _input_dropout(self, views: Views) -> float:
         if self.input_dropout == "auto":
-            return 0.2 if self._stacked() else 0.0
+            return 0.2 if self._stacked(views) else 0.0
         return float(self.input_dropout)
 
-    def _stacked(self) -> bool:
+    def _stacked(self, views: Views) -> bool:
         """Whether the views have columns that only help to predict the others."""
-        return self.x_target is not None or self.y_target is not None
+        sizes = {"x": views.x.shape[1], "y": views.y.shape[1]}
+        return any(len(self._target(view, n)) < n for view, n in sizes.items())
 
     def _start(self, views: Views, rng: np.random.Generator) -> None:
         chain = _training.initial_chain(
@@ -232,7 +233,7 @@ class ChainFitting(JointDensity):
                 schedule,
                 rng,
                 dropout=self.dropout,
-                input_dropout=self._input_dropout(),
+                input_dropout=self._input_dropout(train),
                 columns=columns,
                 optimizer=self._optimizers.setdefault(view, tuning_optimizer()),
                 validation=validation,
@@ -290,7 +291,7 @@ class ChainFitting(JointDensity):
             n_iter=self._inference()["n_iter"],
             damping=self._inference()["damping"],
             dropout=self.dropout,
-            input_dropout=self._input_dropout(),
+            input_dropout=self._input_dropout(train),
             x_target=targets["x"],
             y_target=targets["y"],
             optimizer=self._optimizers.setdefault("joint", tuning_optimizer()),

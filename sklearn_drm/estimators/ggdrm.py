@@ -51,8 +51,8 @@ class GGDRMRegressor(
         k of contrastive divergence.
     fine_tune_epochs : int or "auto", default="auto"
         Largest number of passes of fine-tuning. "auto": enough for 3500 updates, or
-        2000 where ``x_target`` or ``y_target`` is given, but no fewer than 12 and no
-        more than 60.
+        2000 where ``x_target`` or ``y_target`` leaves columns out, but no fewer than
+        12 and no more than 60.
     learning_rate : float, default=0.01
         Largest step size of fine-tuning (Adam); it rises to it over the first tenth
         of the updates and falls along a cosine after that.
@@ -72,8 +72,8 @@ class GGDRMRegressor(
         Share of hidden means set to zero while fine-tuning.
     input_dropout : float in [0, 1) or "auto", default="auto"
         Share of input values set to zero while fine-tuning. "auto": 0.2 where
-        ``x_target`` or ``y_target`` is given, as for views with context windows,
-        whose columns say much alike; 0 otherwise.
+        ``x_target`` or ``y_target`` leaves columns out, as for views with context
+        windows, whose columns say much alike; 0 otherwise.
     averaging : float in [0, 1), default=0.99
         Decay per update of the parameter average that fine-tuning keeps; 0: none.
     x_target, y_target : slice, sequence of int or None, default=None
