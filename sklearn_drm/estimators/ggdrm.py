@@ -8,7 +8,6 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 
 from sklearn_drm.estimators._fitting import ChainFitting
 from sklearn_drm.estimators._parameters import check_parameters
-from sklearn_drm.learning.fine_tuning import Schedule
 
 __all__ = ["GGDRMRegressor"]
 
@@ -229,22 +228,7 @@ class GGDRMRegressor(
         check_parameters(self)
         again = self.warm_start and hasattr(self, "model_")
         views = self._views(X, y, sample_weight, groups, reset=not again)
-        rng = self._generator()
-        with self._threads(views):
-            if not again:
-                self._start(views, rng)
-            train, held = self._split(views, rng)
-            schedule = Schedule(
-                self._epochs(train),
-                self._batch_rows(views),
-                self.learning_rate,
-                self.n_iter_no_change,
-                self.tol,
-                self.averaging,
-            )
-            self._pretrain(train, self.pretrain_epochs, rng)
-            self._fine_tune(train, held, schedule, rng, again)
-            self._finish(train, held)
+        self._learn(views, again)
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> GGDRMRegressor:
@@ -267,15 +251,5 @@ class GGDRMRegressor(
         check_parameters(self)
         again = hasattr(self, "model_")
         views = self._views(X, y, sample_weight, None, reset=not again)
-        schedule = Schedule(
-            1, self._batch_rows(views), self.learning_rate, anneal=False
-        )
-        with self._threads(views):
-            if not again:
-                self._start(views, self._generator())
-            if not hasattr(self, "_partial_rng"):
-                self._partial_rng = self._generator()
-            self._pretrain(views, 1, self._partial_rng)
-            self._fine_tune(views, None, schedule, self._partial_rng, again)
-            self._finish(views, None)
+        self._learn_batch(views, again)
         return self
