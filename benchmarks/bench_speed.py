@@ -13,8 +13,8 @@ Notes
 The same work as scikit-learn's ``BernoulliRBM`` is contrastive divergence with one
 Gibbs step and plain gradient ascent on a chain of one hidden layer. A chain has two
 views; the second is ten binary units, 1 % more work, which counts against the chain.
-``BernoulliRBM`` takes its rows in order, the chain shuffles them. Its time over that of its products bounds the
-first ratio for any program that needs the same products.
+``BernoulliRBM`` takes its rows in order, the chain shuffles them. Its time over that of
+its products bounds the first ratio for any program that needs the same products.
 
 Matrix products alone means: every product of a batch that the method calls for, with
 its shapes and transpositions, into arrays made beforehand. Additional memory is the
