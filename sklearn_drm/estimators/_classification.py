@@ -443,7 +443,7 @@ class ChainClassifier(ChainFitting):
             flatten_chain(chain),
             n_gibbs_steps=self.n_gibbs_steps,
             relation_weight=0.0 if self._multilabel else float(self.relation_weight),
-            input_dropout=self._input_dropout(train),
+            input_dropout=self._input_dropout(views),
             decay=float(self.averaging),
         )
 

@@ -11,12 +11,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin
 from sklearn_drm.core.model import Scaling
 from sklearn_drm.core.units import Array, Bernoulli
 from sklearn_drm.estimators._classification import ChainClassifier, identity_scaling
+from sklearn_drm.estimators._progress import CallbackSupport
 
 __all__ = ["BBDRMClassifier"]
 
 
 class BBDRMClassifier(
     ChainClassifier,
+    CallbackSupport,  # type: ignore[misc]
     MultiOutputMixin,  # type: ignore[misc]
     ClassifierMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]

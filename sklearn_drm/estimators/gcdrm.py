@@ -10,12 +10,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn_drm.core.model import Scaling
 from sklearn_drm.core.units import Array, Categorical, Gaussian
 from sklearn_drm.estimators._classification import ChainClassifier
+from sklearn_drm.estimators._progress import CallbackSupport
 
 __all__ = ["GCDRMClassifier"]
 
 
 class GCDRMClassifier(
     ChainClassifier,
+    CallbackSupport,  # type: ignore[misc]
     ClassifierMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]
 ):
