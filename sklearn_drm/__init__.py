@@ -6,16 +6,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sklearn_drm.estimators import GGDRMRegressor
+    from sklearn_drm.estimators import (
+        BBDRMClassifier,
+        GCDRMClassifier,
+        GGDRMRegressor,
+    )
     from sklearn_drm.swap_views import SwapViews
     from sklearn_drm.two_view import TwoViewRegressor
 
 __version__ = "0.1.0"
 
-__all__ = ["GGDRMRegressor", "SwapViews", "TwoViewRegressor", "__version__"]
+__all__ = [
+    "BBDRMClassifier",
+    "GCDRMClassifier",
+    "GGDRMRegressor",
+    "SwapViews",
+    "TwoViewRegressor",
+    "__version__",
+]
 
 # Loaded at first use: importing the package costs next to nothing.
 _HOMES = {
+    "BBDRMClassifier": "sklearn_drm.estimators",
+    "GCDRMClassifier": "sklearn_drm.estimators",
     "GGDRMRegressor": "sklearn_drm.estimators",
     "SwapViews": "sklearn_drm.swap_views",
     "TwoViewRegressor": "sklearn_drm.two_view",

@@ -157,3 +157,22 @@ def test_median_spread_and_ratios(script):
     best, worst = tables.compare(ours, [weak, other], ["r2"], seconds="s")
     assert best == {"over": "other", "r2": pytest.approx(1.5), "s": pytest.approx(0.5)}
     assert worst["over"] == "weak" and worst["r2"] is None
+
+
+@pytest.mark.slow
+def test_digits_benchmark_compares_with_the_better_perceptron(script, tmp_path):
+    path = tmp_path / "digits.json"
+    results = script("bench_digits").main(["--quick", "--jobs", "1", "-o", str(path)])
+    assert json.loads(path.read_text(encoding="utf-8"))["tables"] == results["tables"]
+    for part in results["tables"]:
+        rows = {row["system"]: row for row in part["table"]}
+        best = rows[part["best"]]
+        assert best["error"] == min(
+            rows[f"MLP {a}"]["error"] for a in ("logistic", "relu")
+        )
+        for row in rows.values():
+            paired = np.subtract(row["errors"], best["errors"])
+            assert row["difference"] == pytest.approx(paired.mean(), abs=0.01)
+            assert row["error"] == pytest.approx(np.mean(row["errors"]), abs=0.01)
+    assert len(results["full_size"]) == 6
+    assert all(0 <= row["samples"] <= 1 for row in results["recognised"])

@@ -15,7 +15,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_drm import GGDRMRegressor
+from sklearn_drm import BBDRMClassifier, GCDRMClassifier, GGDRMRegressor
 from sklearn_drm.swap_views import SwapViews
 from sklearn_drm.two_view import TwoViewRegressor
 from tests.stand_in import RidgePair
@@ -24,7 +24,11 @@ WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
 ROWS_ARE_SAMPLED = {WEIGHTS: "a fit that draws rows cannot meet rtol 1e-7"}
 NO_WEIGHTS = {WEIGHTS: "transformers see no sample_weight"}
 # Runs where the environment has SCIPY_ARRAY_API=1 from the start.
-MAY_SKIP = {"check_array_api_input"}
+MAY_SKIP = {
+    "check_array_api_input",
+    # Classifiers here have probabilities and no decision function.
+    "check_classifiers_multilabel_output_format_decision_function",
+}
 
 
 def with_scalers(regressor):
@@ -58,6 +62,8 @@ SAMPLED = {
         TwoViewRegressor(GGDRMRegressor())
     ),
     "TwoViewRegressor(GGDRMRegressor, scalers)": with_scalers(GGDRMRegressor()),
+    "BBDRMClassifier": BBDRMClassifier(),
+    "GCDRMClassifier": GCDRMClassifier(),
 }
 
 

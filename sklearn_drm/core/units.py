@@ -89,6 +89,18 @@ class Units(Protocol):
         """
         ...
 
+    def curvature_statistics(self, signal: Array) -> dict[str, Array]:
+        """Gradient of curvature·signal in the parameters; signal (n_units,)."""
+        ...
+
+    def pull_back(self, field: Array, signal: Array) -> tuple[Array, dict[str, Array]]:
+        """Gradient of coupling(mean(field))·signal in the field and the parameters.
+
+        The first has one row per row of ``signal``, the others are sums over them;
+        ``field`` may be one row that stands for all.
+        """
+        ...
+
     def mean(self, field: Array) -> Array:
         """Mean of the values given the field, (n, n_units)."""
         ...
@@ -204,6 +216,18 @@ class Gaussian:
     def curvature(self) -> Array:
         return self.precision
 
+    def curvature_statistics(self, signal: Array) -> dict[str, Array]:
+        return {"log_variance": -self.precision * signal}
+
+    def pull_back(self, field: Array, signal: Array) -> tuple[Array, dict[str, Array]]:
+        precision = self.precision
+        to_field = signal * precision
+        expected = (self.bias + field) * precision
+        log_variance = -np.einsum(
+            "nk,nk->k", signal, np.broadcast_to(expected, signal.shape)
+        )
+        return to_field, {"bias": to_field.sum(axis=0), "log_variance": log_variance}
+
     def mean(self, field: Array) -> Array:
         return self.bias + field
 
@@ -309,6 +333,13 @@ class Bernoulli:
     def curvature(self) -> Array:
         return np.zeros_like(self.bias)
 
+    def curvature_statistics(self, signal: Array) -> dict[str, Array]:
+        return {}
+
+    def pull_back(self, field: Array, signal: Array) -> tuple[Array, dict[str, Array]]:
+        to_field: Array = signal * self.variance(field)
+        return to_field, {"bias": to_field.sum(axis=0)}
+
     def mean(self, field: Array) -> Array:
         return logistic(field + self.bias)
 
@@ -387,6 +418,15 @@ class Categorical:
 
     def curvature(self) -> Array:
         return np.zeros_like(self.bias)
+
+    def curvature_statistics(self, signal: Array) -> dict[str, Array]:
+        return {}
+
+    def pull_back(self, field: Array, signal: Array) -> tuple[Array, dict[str, Array]]:
+        mean = self.mean(field)
+        shared = np.einsum("nk,nk->n", signal, np.broadcast_to(mean, signal.shape))
+        to_field: Array = mean * (signal - shared[:, None])
+        return to_field, {"bias": to_field.sum(axis=0)}
 
     def mean(self, field: Array) -> Array:
         result: Array = softmax(field + self.bias, axis=-1)

@@ -47,17 +47,11 @@ class JointDensity(TwoWayPrediction):
         check_is_fitted(self)
         if self._log_partition is None:
             chain = self._in_float64().chain
+            of_x, of_y = self._view_means()
+            means = [of_x, *self.model_.means, of_y]
             base = [
-                layer.from_moments(mean, np.ones_like(mean))
-                for layer, mean in zip(
-                    chain.units,
-                    [
-                        np.zeros(chain.x.n_units),
-                        *(mean.astype(np.float64) for mean in self.model_.means),
-                        np.zeros(chain.y.n_units),
-                    ],
-                    strict=True,
-                )
+                layer.from_moments(mean.astype(np.float64), np.ones(len(mean)))
+                for layer, mean in zip(chain.units, means, strict=True)
             ]
             sizes = [layer.n_units for layer in chain.units]
             with small_products_on_one_thread(100, sizes):
@@ -204,6 +198,11 @@ class JointDensity(TwoWayPrediction):
         rows, targets = self._check_x(X), self._check_y(y)
         check_consistent_length(rows, targets)
         return np.hstack(self._infer(self.model_, rows, targets))
+
+    def _view_means(self) -> tuple[Array, Array]:
+        """Training means of both views as the chain sees them."""
+        chain = self.model_.chain
+        return np.zeros(chain.x.n_units), np.zeros(chain.y.n_units)
 
     def _in_float64(self) -> RelationalModel:
         """The model with float64 parameters: likelihoods add up many terms."""

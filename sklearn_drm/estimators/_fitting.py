@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from sklearn.utils.validation import validate_data
 from sklearn_drm.core import chain as chains
 from sklearn_drm.core.model import RelationalModel, Scaling, mirror
 from sklearn_drm.core.rows import standardized_rows
-from sklearn_drm.core.units import Array
+from sklearn_drm.core.units import Array, Units
 from sklearn_drm.estimators import _training
 from sklearn_drm.estimators._density import JointDensity
 from sklearn_drm.estimators._parameters import (
@@ -21,7 +22,7 @@ from sklearn_drm.estimators._parameters import (
     row_weights,
     target_columns,
 )
-from sklearn_drm.estimators._progress import FitReport
+from sklearn_drm.estimators._progress import FitReport, begin_report
 from sklearn_drm.estimators._threads import small_products_on_one_thread
 from sklearn_drm.estimators._training import Views
 from sklearn_drm.learning.contrastive_divergence import ContrastiveDivergence, pretrain
@@ -59,6 +60,11 @@ class ChainFitting(JointDensity):
     fine_tune_epochs: Any
     dropout: float
     input_dropout: Any
+    pretrain_epochs: int
+    learning_rate: float
+    n_iter_no_change: int
+    tol: float
+    averaging: float
     early_stopping: bool
     validation_fraction: float
     verbose: int
@@ -110,6 +116,50 @@ class ChainFitting(JointDensity):
             groups,
         )
 
+    def _learn(self, views: Views, again: bool) -> None:
+        """Both phases, as ``fit`` runs them."""
+        rng = self._generator()
+        with self._threads(views):
+            if not again:
+                self._start(views, rng)
+            train, held = self._split(views, rng)
+            schedule = Schedule(
+                self._epochs(train),
+                self._batch_rows(views),
+                self.learning_rate,
+                self.n_iter_no_change,
+                self.tol,
+                self.averaging,
+            )
+            with self._reporting():
+                self._pretrain(train, self.pretrain_epochs, rng)
+                self._fine_tune(train, held, schedule, rng, again)
+            self._finish(train, held)
+
+    def _learn_batch(self, views: Views, again: bool) -> None:
+        """One pass of each phase, as ``partial_fit`` runs them."""
+        schedule = Schedule(
+            1, self._batch_rows(views), self.learning_rate, anneal=False
+        )
+        with self._threads(views):
+            if not again:
+                self._start(views, self._generator())
+            if not hasattr(self, "_partial_rng"):
+                self._partial_rng = self._generator()
+            self._pretrain(views, 1, self._partial_rng)
+            self._fine_tune(views, None, schedule, self._partial_rng, again)
+            self._finish(views, None)
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """While it lasts, the phases tell of their epochs."""
+        n_phases = 1 + {"separate": 2, "joint": 1, None: 0}[self.fine_tune]
+        with begin_report(self, n_phases) as self._report:
+            try:
+                yield
+            finally:
+                del self._report
+
     def _threads(self, views: Views) -> AbstractContextManager[Any]:
         sizes = [views.x.shape[1], *hidden_sizes(self), views.y.shape[1]]
         return small_products_on_one_thread(self._batch_rows(views), sizes)
@@ -136,6 +186,16 @@ class ChainFitting(JointDensity):
         return self.x_target is not None or self.y_target is not None
 
     def _start(self, views: Views, rng: np.random.Generator) -> None:
+        self._trainer = self._new_trainer(views, rng)
+        self._networks = None
+        self._optimizers: dict[str, Adam] = {}
+        self.n_iter_ = 0
+        self.loss_curve_: dict[str, list[float]] = {}
+        self.validation_scores_: dict[str, list[float]] = {}
+
+    def _new_trainer(
+        self, views: Views, rng: np.random.Generator
+    ) -> ContrastiveDivergence:
         chain = _training.initial_chain(
             views.x.shape[1],
             views.y.shape[1],
@@ -144,14 +204,19 @@ class ChainFitting(JointDensity):
             rng,
             scale=_WEIGHT_SCALE,
         )
-        self._trainer = ContrastiveDivergence(
+        return ContrastiveDivergence(
             flatten_chain(chain), n_gibbs_steps=self.n_gibbs_steps
         )
-        self._networks = None
-        self._optimizers: dict[str, Adam] = {}
-        self.n_iter_ = 0
-        self.loss_curve_: dict[str, list[float]] = {}
-        self.validation_scores_: dict[str, list[float]] = {}
+
+    def _link(self, view: str) -> Units | None:
+        """Output units of a view with zero biases; None: Gaussian."""
+        return None
+
+    def _chain_predictor(
+        self, view: str, chain: chains.Chain, means: tuple[Array, ...]
+    ) -> Any:
+        """What predicts the last view of the chain from its first."""
+        return _training.chain_predictor(chain, means, **self._inference())
 
     def _split(
         self, views: Views, rng: np.random.Generator
@@ -231,6 +296,7 @@ class ChainFitting(JointDensity):
                 train.weight,
                 schedule,
                 rng,
+                link=self._link(view),
                 dropout=self.dropout,
                 input_dropout=self._input_dropout(),
                 columns=columns,
@@ -257,15 +323,9 @@ class ChainFitting(JointDensity):
         }
         score = None
         if held is not None:
-            inference = self._inference()
             ways = (
-                ("y", _training.chain_predictor(chain, means, **inference)),
-                (
-                    "x",
-                    _training.chain_predictor(
-                        chains.mirror(chain), means[::-1], **inference
-                    ),
-                ),
+                ("y", self._chain_predictor("y", chain, means)),
+                ("x", self._chain_predictor("x", chains.mirror(chain), means[::-1])),
             )
             scores = self.validation_scores_
 

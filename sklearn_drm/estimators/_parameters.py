@@ -41,6 +41,11 @@ def check_parameters(estimator: Any) -> None:
         value = getattr(estimator, name)
         if not _is_within(value, 0, 1):
             raise ValueError(f"{name} must be in [0, 1); got {value!r}.")
+    relation_weight = getattr(estimator, "relation_weight", 0.0)
+    if not _is_within(relation_weight, 0, np.inf):
+        raise ValueError(
+            f"relation_weight must not be negative; got {relation_weight!r}."
+        )
     if estimator.fine_tune not in ("separate", "joint", None):
         raise ValueError(
             "fine_tune must be 'separate', 'joint' or None; got "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
@@ -12,10 +10,8 @@ from sklearn_drm.estimators._fitting import ChainFitting
 from sklearn_drm.estimators._parameters import check_parameters
 from sklearn_drm.estimators._progress import (
     CallbackSupport,
-    begin_report,
     with_callbacks,
 )
-from sklearn_drm.learning.fine_tuning import Schedule
 
 __all__ = ["GGDRMRegressor"]
 
@@ -207,16 +203,6 @@ class GGDRMRegressor(
         self.random_state = random_state
         self.verbose = verbose
 
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
-        """While it lasts, the phases tell of their epochs."""
-        n_phases = 1 + {"separate": 2, "joint": 1, None: 0}[self.fine_tune]
-        with begin_report(self, n_phases) as self._report:
-            try:
-                yield
-            finally:
-                del self._report
-
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None
@@ -251,23 +237,7 @@ class GGDRMRegressor(
         check_parameters(self)
         again = self.warm_start and hasattr(self, "model_")
         views = self._views(X, y, sample_weight, groups, reset=not again)
-        rng = self._generator()
-        with self._threads(views):
-            if not again:
-                self._start(views, rng)
-            train, held = self._split(views, rng)
-            schedule = Schedule(
-                self._epochs(train),
-                self._batch_rows(views),
-                self.learning_rate,
-                self.n_iter_no_change,
-                self.tol,
-                self.averaging,
-            )
-            with self._reporting():
-                self._pretrain(train, self.pretrain_epochs, rng)
-                self._fine_tune(train, held, schedule, rng, again)
-            self._finish(train, held)
+        self._learn(views, again)
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> GGDRMRegressor:
@@ -290,15 +260,5 @@ class GGDRMRegressor(
         check_parameters(self)
         again = hasattr(self, "model_")
         views = self._views(X, y, sample_weight, None, reset=not again)
-        schedule = Schedule(
-            1, self._batch_rows(views), self.learning_rate, anneal=False
-        )
-        with self._threads(views):
-            if not again:
-                self._start(views, self._generator())
-            if not hasattr(self, "_partial_rng"):
-                self._partial_rng = self._generator()
-            self._pretrain(views, 1, self._partial_rng)
-            self._fine_tune(views, None, schedule, self._partial_rng, again)
-            self._finish(views, None)
+        self._learn_batch(views, again)
         return self

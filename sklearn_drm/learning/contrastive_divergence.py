@@ -194,6 +194,7 @@ class ContrastiveDivergence:
             )
         averaged = [layer for layer in range(1, last + 1, 2) if layer not in clamped]
         add_statistics(chain, state, -weight, self.gradient.chain, expected=averaged)
+        self._add_to_gradient(x, y, weight, rng)
 
         centre_gradient(self.gradient.chain, self.offsets)
         norm = clip_norm(self.gradient.vector, _MAX_GRADIENT_NORM)
@@ -211,6 +212,11 @@ class ContrastiveDivergence:
         distance = x - state[0]
         squared = np.einsum("ni,ni->n", distance, distance)
         return float(weight @ squared / x.shape[1])
+
+    def _add_to_gradient(
+        self, x: Array, y: Array, weight: Array, rng: np.random.Generator
+    ) -> None:
+        """What else a kind of training ascends, before the gradient is centred."""
 
     def _follow(self, hidden: Sequence[Array], weight: Array) -> None:
         # The first batches set the average; later ones move it slowly.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_drm.core.chain import Chain
-from sklearn_drm.core.units import Array, logistic
+from sklearn_drm.core.units import Array, Units, logistic
 
 __all__ = ["FeedForward", "dropout_factor", "forward", "gradient", "unroll"]
 
@@ -82,7 +82,7 @@ def unroll(chain: Chain, means: Sequence[Array]) -> FeedForward:
     Parameters
     ----------
     chain : Chain
-        Chain with Gaussian ends; to predict x from y, pass its mirror.
+        Any chain; to predict x from y, pass its mirror.
     means : sequence of ndarray, each of shape (J_l,)
         Means of the hidden layers from which the sweep starts; what a layer hears
         from above is constant in one sweep and goes into its bias.
@@ -90,8 +90,8 @@ def unroll(chain: Chain, means: Sequence[Array]) -> FeedForward:
     Returns
     -------
     FeedForward
-        Its output equals ``mean_field(chain, x, n_iter=1, damping=0,
-        initial=means).y_mean``.
+        Its output is the field of y, bias included; for Gaussian y it equals
+        ``mean_field(chain, x, n_iter=1, damping=0, initial=means).y_mean``.
     """
     sizes = [layer.n_units for layer in chain.units]
     n_parameters = sum((a + 1) * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
@@ -143,11 +143,12 @@ def gradient(
     weight: Array | None,
     out: FeedForward,
     *,
+    link: Units | None = None,
     dropout: float = 0.0,
     input_dropout: float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> float:
-    r"""Gradient of the squared error, written to ``out``.
+    r"""Gradient of the squared error, or of a cross-entropy, written to ``out``.
 
     Parameters
     ----------
@@ -161,6 +162,9 @@ def gradient(
         Row weights of sum 1; None: equal.
     out : FeedForward
         Same layout; overwritten with the gradient of −loss (the ascent direction).
+    link : Units, optional
+        Output units with zero biases, to which the output is the field; by default
+        Gaussian ones of variance 1.
     dropout : float in [0, 1), default=0.0
         Share of hidden means set to zero, the others scaled by 1/(1 − dropout).
     input_dropout : float in [0, 1), default=0.0
@@ -171,7 +175,7 @@ def gradient(
     Returns
     -------
     float
-        Loss ½ Σ_n w_n ‖y_n − ŷ_n‖².
+        Loss ½ Σ_n w_n ‖y_n − ŷ_n‖², or with a link −Σ_n w_n log p(y_n | field_n).
     """
     if input_dropout:
         x = x * dropout_factor(x.shape, x.dtype, input_dropout, rng)
@@ -194,11 +198,18 @@ def gradient(
         inputs.append(hidden)
     error = hidden @ network.weights[-1]
     error += network.biases[-1]
-    np.subtract(y, error, out=error)
-    if weight is None:
+    if link is not None:
+        surprise = link.log_normalizer(error)
+        surprise -= np.einsum("nk,nk->n", y, error)
+        loss = float(surprise.mean() if weight is None else weight @ surprise)
+        error = y - link.mean(error)
+        error *= 1 / len(x) if weight is None else weight[:, None]
+    elif weight is None:
+        np.subtract(y, error, out=error)
         loss = 0.5 * float(np.vdot(error, error)) / len(x)
         error *= 1 / len(x)
     else:
+        np.subtract(y, error, out=error)
         loss = 0.5 * float(weight @ np.einsum("nk,nk->n", error, error))
         error *= weight[:, None]
     for index in range(len(network.weights) - 1, -1, -1):

@@ -9,7 +9,7 @@ import numpy as np
 
 from sklearn_drm.core.chain import mirror
 from sklearn_drm.core.rows import Rows
-from sklearn_drm.core.units import Array
+from sklearn_drm.core.units import Array, Units
 from sklearn_drm.learning.contrastive_divergence import (
     DivergenceError,
     batches,
@@ -239,6 +239,7 @@ def tune_network(
     schedule: Schedule,
     rng: np.random.Generator,
     *,
+    link: Units | None = None,
     dropout: float = 0.0,
     input_dropout: float = 0.0,
     columns: Array | None = None,
@@ -260,6 +261,8 @@ def tune_network(
         Length and step sizes.
     rng : numpy.random.Generator
         Source of randomness.
+    link : Units, optional
+        As in :func:`~sklearn_drm.learning.feed_forward.gradient`.
     dropout : float in [0, 1), default=0.0
         Share of hidden means set to zero.
     input_dropout : float in [0, 1), default=0.0
@@ -293,6 +296,7 @@ def tune_network(
             y[rows] if every else y[rows][:, columns],
             share,
             ascent,
+            link=link,
             dropout=dropout,
             input_dropout=input_dropout,
             rng=rng,
@@ -304,7 +308,9 @@ def tune_network(
         held_x, held_y = validation
 
         def score() -> float:
-            return pooled_score(held_y[:, columns], forward(tuned, held_x)[0])
+            output = forward(tuned, held_x)[0]
+            output = output if link is None else link.mean(output)
+            return pooled_score(held_y[:, columns], output)
 
     history = descend(
         tuned.vector,

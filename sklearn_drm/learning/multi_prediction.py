@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from sklearn_drm.core.chain import Chain
-from sklearn_drm.core.units import Array
+from sklearn_drm.core.mean_field import self_energy
+from sklearn_drm.core.units import Array, Units
 from sklearn_drm.learning.feed_forward import dropout_factor
 
 __all__ = ["add_prediction_gradient"]
@@ -34,7 +36,7 @@ def add_prediction_gradient(
     Parameters
     ----------
     chain : Chain
-        Chain with Gaussian ends and Bernoulli hidden layers. For the prediction of
+        Chain with Bernoulli hidden layers. For the prediction of
         x from y pass its mirror, and the mirror of ``out``.
     x, y : ndarray of shape (n, n_units)
         The views, standardised.
@@ -60,7 +62,8 @@ def add_prediction_gradient(
     Returns
     -------
     float
-        Loss Σ_n w_n Σ_k [½ (y−ŷ)²/s + ½ z] over the target columns.
+        Loss −Σ_n w_n log p(y_n | field of y from the last hidden means) over the
+        target columns.
 
     Notes
     -----
@@ -78,23 +81,29 @@ def add_prediction_gradient(
     means, tape = _infer(chain, x, initial, n_iter, damping, masks)
 
     top_weight = chain.weights[-1]
-    log_variance = chain.y.parameters["log_variance"]
-    precision = np.exp(-log_variance)
-    prediction = means[-1] @ top_weight + chain.y.bias
-    error = np.zeros_like(y)
-    error[:, target] = prediction[:, target] - y[:, target]
-    squared = weight @ (error * error)
-    mass = weight.sum()
-    loss = 0.5 * float(squared @ precision + mass * log_variance[target].sum())
+    units = _columns(chain.y, target)
+    field, goal = (means[-1] @ top_weight)[:, target], y[:, target]
+    surprise = units.energy(goal) + units.log_normalizer(field)
+    surprise -= np.einsum("nk,nk->n", units.coupling(goal), field)
+    loss = float(weight @ surprise)
 
-    error *= precision * weight[:, None]
-    out_y = out.units[-1].parameters
+    error = np.zeros_like(y)
+    error[:, target] = units.coupling(units.mean(field)) - units.coupling(goal)
+    error *= weight[:, None]
     out.weights[-1][...] -= means[-1].T @ error
-    out_y["bias"] -= error.sum(axis=0)
-    out_y["log_variance"] += 0.5 * squared * precision
-    out_y["log_variance"][target] -= 0.5 * mass
+    expected = units.expected_statistics(field, weight)
+    for name, value in units.statistics(goal, field, weight).items():
+        out.y.parameters[name][target] += value - expected[name]
     _walk_back(chain, x, tape, error @ top_weight.T, damping, out)
     return loss
+
+
+def _columns(units: Units, target: slice | Array) -> Units:
+    """The same type of layer with some of its units."""
+    record: Any = units
+    parts = {name: array[target] for name, array in units.parameters.items()}
+    chosen: Units = replace(record, **parts)
+    return chosen
 
 
 def _masks(
@@ -128,8 +137,7 @@ def _infer(
 ) -> tuple[list[Array], list[_Update]]:
     """Collapsed mean field that remembers every update."""
     weights, n_hidden = chain.weights, chain.n_hidden_layers
-    top_weight, scaled = weights[-1], weights[-1] * chain.y.curvature()
-    excitation = np.einsum("jk,jk->j", scaled, top_weight)
+    top_weight, excitation = weights[-1], self_energy(chain)
     from_x = chain.x.coupling(x) @ weights[0]
     # The start is one row that stands for all.
     means: list[Array] = [np.asarray(mean)[None, :] for mean in initial]
@@ -140,7 +148,8 @@ def _infer(
             is_top = index == n_hidden - 1
             if is_top:
                 old = means[index]
-                field = field + (chain.y.bias + old @ top_weight) @ scaled.T
+                expected = chain.y.coupling(chain.y.mean(old @ top_weight))
+                field = field + expected @ top_weight.T
                 field += excitation * (0.5 - old)
             else:
                 field = field + means[index + 1] @ weights[index + 1].T
@@ -168,7 +177,6 @@ def _walk_back(
     """Add the gradient of all updates, last first."""
     weights, n_hidden = chain.weights, chain.n_hidden_layers
     coupled = chain.x.coupling(x)
-    out_x_variance = out.x.parameters["log_variance"]
     upstream: list[Array | None] = [None] * n_hidden
     upstream[-1] = signal_of_top
     for update in reversed(tape):
@@ -182,8 +190,9 @@ def _walk_back(
         upstream[index] = keep * signal if keep else None
         out.units[index + 1].bias[...] -= delta.sum(axis=0)
         if index == 0:
-            out.weights[0][...] -= coupled.T @ delta
-            out_x_variance += np.einsum("ni,ni->i", coupled, delta @ weights[0].T)
+            products = coupled.T @ delta
+            out.weights[0][...] -= products
+            _subtract(out.x, chain.x.coupling_statistics(weights[0], products))
         else:
             out.weights[index][...] -= _product(before[index - 1], delta)
             _accumulate(upstream, index - 1, delta, weights[index].T, before)
@@ -202,26 +211,28 @@ def _back_through_free_view(
 ) -> Array:
     """Gradient through what the last layer heard from the free view.
 
-    Its field was ψ(m) Wᵀ + e ⊙ (½ − m) with ψ = (d + mW)/s and e = ΣW²/s, m being
-    its own former means, ``old``. Returns the signal to those.
+    Its field was ψ(m) Wᵀ + e ⊙ (½ − m) with ψ the coupling of E[y | m] and e = W² κ,
+    m being its own former means, ``old``. Returns the signal to those.
     """
-    weight, precision = chain.weights[-1], chain.y.curvature()
-    psi = (chain.y.bias + old @ weight) * precision
-    projected = delta @ weight
-    scaled = projected * precision
+    weight, curvature = chain.weights[-1], chain.y.curvature()
+    field = old @ weight
+    psi = chain.y.coupling(chain.y.mean(field))
+    to_field, statistics = chain.y.pull_back(field, delta @ weight)
     pull = (delta * (0.5 - old)).sum(axis=0)
-    out_weight, out_y = out.weights[-1], out.units[-1].parameters
+    out_weight = out.weights[-1]
     out_weight -= _product(psi, delta).T
-    out_weight -= _product(old, scaled)
-    out_weight -= 2 * pull[:, None] * (weight * precision)
-    out_y["bias"] -= scaled.sum(axis=0)
-    out_y["log_variance"] += np.einsum(
-        "nk,nk->k", projected, np.broadcast_to(psi, projected.shape)
-    )
-    out_y["log_variance"] += precision * (pull @ (weight * weight))
-    excitation = (weight * weight) @ precision
-    response: Array = scaled @ weight.T - delta * excitation
+    out_weight -= _product(old, to_field)
+    out_weight -= 2 * pull[:, None] * (weight * curvature)
+    _subtract(out.y, statistics)
+    _subtract(out.y, chain.y.curvature_statistics(pull @ (weight * weight)))
+    response: Array = to_field @ weight.T - delta * self_energy(chain)
     return response
+
+
+def _subtract(units: Units, statistics: dict[str, Array]) -> None:
+    parameters = units.parameters
+    for name, value in statistics.items():
+        parameters[name] -= value
 
 
 def _product(means: Array, delta: Array) -> Array:
