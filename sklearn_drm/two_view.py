@@ -18,6 +18,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import check_is_fitted, check_memory, validate_data
 
 from sklearn_drm.fitted_view import FittedView, fit_view
+from sklearn_drm.versioned import VersionedState
 from sklearn_drm.views import (
     counted,
     fit_arguments,
@@ -50,7 +51,7 @@ def _inner_has(name: str) -> Any:
     return check
 
 
-class TwoViewRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class TwoViewRegressor(VersionedState, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Regressor on transformed views that predicts, and scores, both ways.
 
     scikit-learn's :class:`~sklearn.pipeline.Pipeline` transforms X only and forwards

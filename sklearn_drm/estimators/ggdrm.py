@@ -9,12 +9,14 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn_drm.estimators._fitting import ChainFitting
 from sklearn_drm.estimators._parameters import check_parameters
 from sklearn_drm.learning.fine_tuning import Schedule
+from sklearn_drm.versioned import VersionedState
 
 __all__ = ["GGDRMRegressor"]
 
 
 class GGDRMRegressor(
     ChainFitting,
+    VersionedState,
     MultiOutputMixin,  # type: ignore[misc]
     RegressorMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]

@@ -41,7 +41,6 @@ def tuning_optimizer() -> Adam:
     return Adam(beta_2=0.98)
 
 
-
 @dataclass(frozen=True)
 class Schedule:
     """Length and step sizes of a fine-tuning phase.
