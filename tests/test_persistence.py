@@ -61,7 +61,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("fine_tune", ["separate", "joint", None])
 def test_a_restored_model_predicts_and_goes_on_learning_alike(way, fine_tune):
-    """Parameters are views of one vector; restored as copies, training has no effect."""
+    """Restored as copies of the one parameter vector, training has no effect."""
     model = fitted(fine_tune).partial_fit(X, Y)
     model.log_partition()
     restored = way(model)
