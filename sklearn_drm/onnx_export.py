@@ -269,7 +269,7 @@ class _Graph:
         self.cast(value, np.float32)
         self.nodes[-1].output[0] = graph.input[0].name
         self.nodes.extend(graph.node)
-        return self.cast(graph.output[0].name, np.float64)
+        return self.cast(str(graph.output[0].name), np.float64)
 
     def model(self, value: str, n_in: int, n_out: int) -> Any:
         helper = self.onnx.helper
@@ -397,7 +397,7 @@ def _is_affine(step: Any) -> bool:
 def _linear(step: Any, width: int, shape: tuple[int, ...]) -> tuple[Array, Array]:
     """Matrix and offset of an affine transformer, read off the unit vectors."""
     rows = np.vstack([np.zeros((1, width)), np.eye(width)])
-    if np.prod(shape) == width:
+    if getattr(step, "_is_linear_map", False) and np.prod(shape) == width:
         rows = rows.reshape(-1, *shape)
     image = np.asarray(step.transform(rows), dtype=np.float64)
     return image[1:] - image[0], image[0]
