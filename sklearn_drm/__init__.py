@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sklearn_drm._version import __version__
+
 if TYPE_CHECKING:
     from sklearn_drm.estimators import (
         BBDRMClassifier,
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     )
     from sklearn_drm.swap_views import SwapViews
     from sklearn_drm.two_view import TwoViewRegressor
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BBDRMClassifier",

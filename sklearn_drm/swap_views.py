@@ -11,6 +11,7 @@ from sklearn.utils import check_array, check_consistent_length, get_tags
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_drm.versioned import VersionedState
 from sklearn_drm.views import (
     FLOATS,
     column_names,
@@ -37,7 +38,7 @@ def _inner_has(name: str) -> Any:
     return check
 
 
-class SwapViews(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class SwapViews(VersionedState, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """A two-view estimator with its views exchanged: y → x becomes the forward way.
 
     ``SwapViews(model).fit(X, y)`` fits the model on ``(y, X)``, and ``predict``

@@ -24,6 +24,7 @@ from sklearn_drm.estimators._progress import (
     with_callbacks,
 )
 from sklearn_drm.fitted_view import FittedView, fit_view
+from sklearn_drm.versioned import VersionedState
 from sklearn_drm.views import (
     counted,
     fit_arguments,
@@ -56,7 +57,12 @@ def _inner_has(name: str) -> Any:
     return check
 
 
-class TwoViewRegressor(CallbackSupport, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class TwoViewRegressor(
+    CallbackSupport,  # type: ignore[misc]
+    VersionedState,
+    RegressorMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
     """Regressor on transformed views that predicts, and scores, both ways.
 
     scikit-learn's :class:`~sklearn.pipeline.Pipeline` transforms X only and forwards

@@ -12,6 +12,7 @@ from sklearn_drm.core.model import Scaling
 from sklearn_drm.core.units import Array, Bernoulli
 from sklearn_drm.estimators._classification import ChainClassifier, identity_scaling
 from sklearn_drm.estimators._progress import CallbackSupport
+from sklearn_drm.versioned import VersionedState
 
 __all__ = ["BBDRMClassifier"]
 
@@ -19,6 +20,7 @@ __all__ = ["BBDRMClassifier"]
 class BBDRMClassifier(
     ChainClassifier,
     CallbackSupport,  # type: ignore[misc]
+    VersionedState,
     MultiOutputMixin,  # type: ignore[misc]
     ClassifierMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]

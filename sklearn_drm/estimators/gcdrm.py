@@ -11,6 +11,7 @@ from sklearn_drm.core.model import Scaling
 from sklearn_drm.core.units import Array, Categorical, Gaussian
 from sklearn_drm.estimators._classification import ChainClassifier
 from sklearn_drm.estimators._progress import CallbackSupport
+from sklearn_drm.versioned import VersionedState
 
 __all__ = ["GCDRMClassifier"]
 
@@ -18,6 +19,7 @@ __all__ = ["GCDRMClassifier"]
 class GCDRMClassifier(
     ChainClassifier,
     CallbackSupport,  # type: ignore[misc]
+    VersionedState,
     ClassifierMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]
 ):

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn_drm.estimators._fitting import ChainFitting
 from sklearn_drm.estimators._parameters import check_parameters
 from sklearn_drm.estimators._progress import CallbackSupport, with_callbacks
+from sklearn_drm.versioned import VersionedState
 
 __all__ = ["GGDRMRegressor"]
 
@@ -16,6 +17,7 @@ __all__ = ["GGDRMRegressor"]
 class GGDRMRegressor(
     ChainFitting,
     CallbackSupport,  # type: ignore[misc]
+    VersionedState,
     MultiOutputMixin,  # type: ignore[misc]
     RegressorMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]

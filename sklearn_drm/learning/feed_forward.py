@@ -44,9 +44,13 @@ class FeedForward:
             position = end + n_out
         return cls(vector, tuple(weights), tuple(biases))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Views of one vector stay views of one vector after unpickling.
-        return FeedForward.bind, (self.vector, self.sizes)
+    # Not __reduce__, which skops does not follow.
+    def __getstate__(self) -> dict[str, Any]:
+        return {"vector": self.vector, "sizes": self.sizes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Views of one vector stay views of one vector.
+        self.__dict__.update(FeedForward.bind(state["vector"], state["sizes"]).__dict__)
 
     def __call__(self, x: Array) -> Array:
         """Means of the last hidden layer, (n, J_L)."""

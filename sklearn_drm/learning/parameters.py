@@ -29,9 +29,14 @@ class FlatChain:
     vector: Array
     chain: Chain
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Rebuilt on unpickling, so that the chain reads the vector again.
-        return flatten_chain, (self.chain,)
+    # Not __reduce__, which skops does not follow: it would restore the vector and
+    # the chain as arrays of their own, and training would go on without effect.
+    def __getstate__(self) -> dict[str, Any]:
+        return {"chain": self.chain}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # The chain reads the vector again.
+        self.__dict__.update(flatten_chain(state["chain"]).__dict__)
 
     def zeros_like(self) -> FlatChain:
         """A chain of the same layout, all zero; holds gradients or increments."""

@@ -12,6 +12,7 @@ import joblib
 from sklearn.exceptions import InconsistentVersionWarning
 
 from drm_transformers.clips import atomic_path
+from sklearn_drm.versioned import VersionWarning
 
 __all__ = ["ModelFileError", "load_model", "save_model"]
 
@@ -65,7 +66,7 @@ def load_model(path: str | os.PathLike[str], kind: type[Model]) -> Model:
     Warns
     -----
     UserWarning
-        If it was written with another version of scikit-learn.
+        If it was written with another version of sklearn-drm or scikit-learn.
     """
     file = Path(path)
     if not file.is_file():
@@ -97,7 +98,7 @@ def load_model(path: str | os.PathLike[str], kind: type[Model]) -> Model:
             "model with 'sklearn-drm fit'"
         )
     for warning in caught:
-        if issubclass(warning.category, InconsistentVersionWarning):
+        if issubclass(warning.category, (InconsistentVersionWarning, VersionWarning)):
             warnings.warn(
                 f"{path}: {_short(warning.message)}", UserWarning, stacklevel=2
             )
@@ -120,4 +121,4 @@ def _check_whole(file: Path) -> None:
 
 def _short(error: BaseException | Warning | str) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) < 120 else text[:117] + "..."
+    return text if len(text) < 240 else text[:237] + "..."

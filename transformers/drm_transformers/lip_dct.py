@@ -84,6 +84,9 @@ class LipDCTTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     (20, 55, 55)
     """
 
+    # ONNX export reads the matrix off the unit vectors.
+    _is_linear_map = True
+
     def __init__(
         self,
         image_shape: tuple[int, int] | None = None,
