@@ -72,7 +72,8 @@ def relational(family: str, fine_tune: str | None, seed: int, **options: Any) ->
     options = {"fine_tune": fine_tune, "random_state": seed, **options}
     if family == "BBDRM":
         return BBDRMClassifier(binarize=None, **options)
-    return GCDRMClassifier(**options)
+    # Pixels are in one unit: those that hardly vary are not to count as much.
+    return GCDRMClassifier(scaling="common", **options)
 
 
 def one_fold(

@@ -497,3 +497,16 @@ def test_weight_on_the_relation_raises_the_probability_of_the_labels(face):
         for weight in (0.0, 10.0)
     ]
     assert found[1] > found[0] + 0.05
+
+
+def test_common_scaling_keeps_the_ratios_of_columns():
+    x, labels = blobs()
+    x[:, 1], x[:, 2] = x[:, 1] * 0.01, 4.0
+    model = GCDRMClassifier(scaling="common", random_state=0, **SHORT).fit(x, labels)
+    expected = np.sqrt(np.delete(x, 2, axis=1).var(axis=0).mean())
+    np.testing.assert_allclose(np.delete(model.model_.x_scale, 2), expected)
+    seen = model._check_x(x)
+    assert (seen[:, 2] == 0).all() and 0 < seen[:, 1].std() < 0.05
+    assert (model.predict_x([0])[:, 2] == 4).all()
+    with pytest.raises(ValueError, match="scaling must be"):
+        GCDRMClassifier(scaling="rows").fit(x, labels)

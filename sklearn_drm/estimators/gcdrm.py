@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class GCDRMClassifier(
         model.
     pretrain_epochs : int, default=30
         Passes of pre-training over the rows.
-    pretrain_learning_rate : float, default=0.007
+    pretrain_learning_rate : float, default=0.01
         Initial step size of pre-training (Adam).
     n_gibbs_steps : int, default=5
         k of contrastive divergence.
@@ -78,6 +79,10 @@ class GCDRMClassifier(
         Passes without a gain of ``tol`` in the held-out score that end fine-tuning.
     tol : float, default=1e-4
         Smallest gain that counts.
+    scaling : {"columns", "common"}, default="columns"
+        Columns are centred, and divided by their own standard deviation or by one that
+        they share, the root of their mean variance: for columns in the same unit, such
+        as pixels, of which those that hardly vary are not to count as much.
     warm_start : bool, default=False
         Go on from the last fit, with its scaling and classes.
     random_state : int, RandomState or None, default=None
@@ -143,7 +148,7 @@ class GCDRMClassifier(
         fine_tune: str | None = "separate",
         relation_weight: float = 10.0,
         pretrain_epochs: int = 30,
-        pretrain_learning_rate: float = 0.007,
+        pretrain_learning_rate: float = 0.01,
         n_gibbs_steps: int = 5,
         fine_tune_epochs: int = 30,
         learning_rate: float = 0.005,
@@ -157,6 +162,7 @@ class GCDRMClassifier(
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
+        scaling: str = "columns",
         warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,
@@ -180,6 +186,7 @@ class GCDRMClassifier(
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.scaling = scaling
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -192,7 +199,16 @@ class GCDRMClassifier(
         return Categorical(start.bias.astype(mean.dtype))
 
     def _learn_scale(self, X: Array, weight: Array | None) -> None:
-        self._x_scaling = Scaling.from_rows(X, weight)
+        if self.scaling not in ("columns", "common"):
+            raise ValueError(
+                f"scaling must be 'columns' or 'common'; got {self.scaling!r}."
+            )
+        scaling = Scaling.from_rows(X, weight)
+        if self.scaling == "common" and not scaling.constant.all():
+            variance = np.square(scaling.scale[~scaling.constant]).mean()
+            common = np.where(scaling.constant, 1.0, np.sqrt(variance))
+            scaling = replace(scaling, scale=common)
+        self._x_scaling = scaling
 
     def _scale_x(self, X: Array) -> Array:
         return self._x_scaling.standardize(X)
