@@ -41,7 +41,7 @@ from sklearn_drm.learning.parameters import flatten_chain
 __all__ = ["ChainFitting"]
 
 # Updates of fine-tuning, alone and with context windows, which are learned sooner.
-_N_UPDATES, _N_UPDATES_STACKED = 3500, 2000
+_N_UPDATES, _N_UPDATES_STACKED = 3500, 2500
 
 # Of the first weights, against Glorot's. Larger ones make a density that is worse than
 # independent Gaussians for several epochs.

@@ -42,11 +42,11 @@ class GGDRMRegressor(
         Passes of contrastive divergence over the rows.
     pretrain_learning_rate : float, default=0.003
         Initial step size of pre-training (Adam).
-    n_gibbs_steps : int, default=3
+    n_gibbs_steps : int, default=1
         k of contrastive divergence.
     fine_tune_epochs : int or "auto", default="auto"
         Largest number of passes of fine-tuning. "auto": enough for 3500 updates, or
-        2000 where ``x_target`` or ``y_target`` leaves columns out, but no fewer than
+        2500 where ``x_target`` or ``y_target`` leaves columns out, but no fewer than
         12 and no more than 60.
     learning_rate : float, default=0.01
         Largest step size of fine-tuning (Adam); it rises to it over the first tenth
@@ -77,9 +77,10 @@ class GGDRMRegressor(
         predicted by a ridge read-out of the same hidden units.
     early_stopping : bool, default=True
         Hold rows out and keep the parameters that predict them best. Off by itself
-        when the fraction is fewer than fifty rows.
-    validation_fraction : float in (0, 1), default=0.1
-        Share of rows (whole groups where ``groups`` is given) held out.
+        when that would be fewer than fifty rows.
+    validation_fraction : float in (0, 1), default=0.05
+        Share of rows (whole groups where ``groups`` is given) held out; raised to
+        fifty rows where these are at most a tenth of all.
     n_iter_no_change : int, default=10
         Passes without a gain of ``tol`` in held-out R² that end fine-tuning.
     tol : float, default=1e-4
@@ -157,7 +158,7 @@ class GGDRMRegressor(
         fine_tune: str | None = "separate",
         pretrain_epochs: int = 1,
         pretrain_learning_rate: float = 0.003,
-        n_gibbs_steps: int = 3,
+        n_gibbs_steps: int = 1,
         fine_tune_epochs: Any = "auto",
         learning_rate: float = 0.01,
         batch_size: Any = "auto",
@@ -170,7 +171,7 @@ class GGDRMRegressor(
         x_target: Any = None,
         y_target: Any = None,
         early_stopping: bool = True,
-        validation_fraction: float = 0.1,
+        validation_fraction: float = 0.05,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         warm_start: bool = False,
