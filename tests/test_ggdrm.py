@@ -52,6 +52,7 @@ def test_untuned_model_predicts_both_ways():
     model = GGDRMRegressor(
         n_hidden_units=50,
         fine_tune=None,
+        n_gibbs_steps=3,
         pretrain_epochs=60,
         pretrain_learning_rate=0.005,
         random_state=0,

@@ -331,6 +331,12 @@ class ChainClassifier(ChainFitting):
         -------
         estimator
             The estimator.
+
+        Raises
+        ------
+        ValueError
+            For labels that the first call did not name, NaN, infinite, empty or
+            mismatched input, or a hyperparameter out of its range.
         """
         check_parameters(self)
         again = hasattr(self, "model_")

@@ -43,7 +43,9 @@ class GGDRMRegressor(
     pretrain_learning_rate : float, default=0.003
         Initial step size of pre-training (Adam).
     n_gibbs_steps : int, default=1
-        k of contrastive divergence.
+        k of contrastive divergence. One is enough before fine-tuning; where the chain
+        itself is to predict, be sampled or give densities, 3 to 10 with more epochs
+        make a better one.
     fine_tune_epochs : int or "auto", default="auto"
         Largest number of passes of fine-tuning. "auto": enough for 3500 updates, or
         2500 where ``x_target`` or ``y_target`` leaves columns out, but no fewer than

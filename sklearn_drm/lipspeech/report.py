@@ -121,7 +121,13 @@ class Report:
             self.text(text)
 
     def heading(self, heading: str) -> None:
-        """Add a heading inside a section."""
+        """Add a heading inside a section.
+
+        Parameters
+        ----------
+        heading : str
+            Any text; it is escaped.
+        """
         self._parts.append(f"<h3>{html.escape(heading)}</h3>")
 
     def text(self, text: str) -> None:
@@ -161,7 +167,13 @@ class Report:
         self._parts.append(f'<div class="players">{"".join(players)}</div>')
 
     def markup(self, fragment: str) -> None:
-        """Add HTML that is already escaped, such as a table."""
+        """Add HTML that is already escaped, such as a table.
+
+        Parameters
+        ----------
+        fragment : str
+            Markup; it goes into the page as it is.
+        """
         self._parts.append(fragment)
 
     def table(self, evaluation: Evaluation) -> None:
