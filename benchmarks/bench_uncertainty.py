@@ -112,8 +112,7 @@ def _figures(model: GGDRMRegressor, task: Any) -> dict[str, float]:
         ),
         ("lips", model.predict_x, model.sample_x, task.y, task.x_goal, task.x_columns),
     )
-    for name, predict, draw, source, goal, which in ways:
-        columns = getattr(task, which)
+    for name, predict, draw, source, goal, columns in ways:
         mean, std = (part[:, columns] for part in predict(source, return_std=True))
         figures[f"z2_{name}"] = float(np.mean(np.square((goal - mean) / std)))
         squares, sums, total = 0.0, 0.0, np.zeros(goal.shape)
