@@ -96,9 +96,13 @@ def test_a_report_in_chromium(tmp_path):
     frames = rng.integers(0, 255, (25, 64, 64)).astype(np.uint8)
     report = Report(EVIL, EVIL)
     report.section(EVIL, EVIL)
-    envelope = np.exp(rng.standard_normal((50, 257)))
-    report.picture(spectrogram_pair(envelope, envelope, 12_000, 0.02), EVIL)
-    report.players([audio_player(sound, 12_000, EVIL), video_player(frames, 25, EVIL)])
+    report.picture(spectrogram_pair([(EVIL, sound, 12_000)]), EVIL)
+    report.players(
+        [
+            audio_player(sound, 12_000, EVIL),
+            video_player(frames, 25, sound, 12_000, EVIL),
+        ]
+    )
     page = report.to_html()
     result = seen(page, tmp_path / "profile")
     assert result["heard"] == []

@@ -36,7 +36,7 @@ def script(name):
 
 
 def test_every_row_of_the_table_names_tests_that_exist():
-    text = (ROOT / "docs" / "robustness.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "user_guide" / "robustness.md").read_text(encoding="utf-8")
     rows = [x for x in text.splitlines() if x.startswith("|")][2:]
     assert len(rows) > 20
     for row in rows:
@@ -93,31 +93,6 @@ def test_a_picture_is_no_video(tmp_path):
         read_clip(tmp_path / "face.png")
 
 
-def test_two_processes_share_a_cache(tmp_path):
-    clips = write_clips(tmp_path, spoken_clips()[:3])
-    code = f"""
-from sklearn_drm.lipspeech import FeatureSettings
-from sklearn_drm.lipspeech.feature_cache import load_features
-loaded = load_features({[str(p) for p in clips]}, FeatureSettings(box=(0, 0, 110)),
-                       cache={str(tmp_path / "cache")!r}, n_jobs=1)
-assert not loaded.failures, loaded.failures
-print(*(float(f.lips.sum()) + float(f.envelope.sum()) for f in loaded.features))
-"""
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            env=ENVIRONMENT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    said = [process.communicate(timeout=120)[0] for process in running]
-    assert all(process.returncode == 0 for process in running)
-    assert said[0] == said[1] and len(said[0].split()) == 3
-    assert len(list((tmp_path / "cache").iterdir())) == 3
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_an_interruption_at_any_moment(tmp_path):
@@ -160,9 +135,12 @@ def test_an_interruption_at_any_moment(tmp_path):
         time.sleep(share * whole)
         process.send_signal(signal.SIGINT)
         _, messages = process.communicate(timeout=60)
-        assert process.returncode in (0, 130), messages
+        renewed = out.read_bytes() != b"old model"
+        # Python ends by the signal itself where it comes after the last line.
+        ends = (0, 130, -signal.SIGINT) if renewed else (130,)
+        assert process.returncode in ends, (share, messages)
         assert b"Traceback" not in messages
-        if out.read_bytes() != b"old model":
+        if renewed:
             assert len(LipSpeechConverter.load(out).clip_names_) == 2
         if page.exists():
             assert page.read_text("utf-8").endswith("</html>\n")
