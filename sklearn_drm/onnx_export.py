@@ -103,6 +103,12 @@ def to_onnx(
     chain_model: RelationalModel = regressor.model_
     if direction == "x":
         chain_model = mirror(chain_model)
+    for layer in (chain_model.chain.x, chain_model.chain.y):
+        if not isinstance(layer, Gaussian):
+            raise ValueError(
+                f"to_onnx exports models of two real-valued views; one view of "
+                f"{type(regressor).__name__} has {type(layer).__name__} units."
+            )
     if dtype is None:
         dtype = chain_model.weights[0].dtype
     dtype = np.dtype(dtype)
@@ -311,16 +317,9 @@ def _predicted(graph: _Graph, value: str, predictor: Predictor) -> str:
 def _mean_field(graph: _Graph, value: str, inference: MeanFieldInference) -> str:
     """The sweeps of :func:`~sklearn_drm.core.mean_field.mean_field`, y free."""
     chain: Chain = inference.chain
-    known = (
-        (chain.x, Gaussian),
-        (chain.y, Gaussian),
-        *((h, Bernoulli) for h in chain.hidden),
-    )
-    for layer, kind in known:
-        if not isinstance(layer, kind):
-            raise ValueError(
-                f"to_onnx does not know {type(layer).__name__} units here."
-            )
+    for layer in chain.hidden:
+        if not isinstance(layer, Bernoulli):
+            raise ValueError(f"to_onnx knows no hidden {type(layer).__name__} units.")
     last = chain.weights[-1]
     # The coupling of a Gaussian is linear, its mean is bias + field.
     scale_x = chain.x.coupling(np.ones((1, chain.x.n_units)))[0]

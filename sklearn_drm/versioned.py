@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn_drm import _version
 
-__all__ = ["FORMAT", "FormatError", "VersionWarning", "VersionedState"]
+__all__ = ["FormatError", "VersionWarning", "VersionedState"]
 
 #: Layout of a saved estimator's state. Raised by one whenever an older version could
 #: not use the file, or this one cannot use an older file.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn import config_context
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils.fixes import parse_version
 
 from sklearn_drm.swap_views import SwapViews
 from sklearn_drm.two_view import TwoViewRegressor
@@ -123,7 +125,11 @@ def test_with_routing_weights_reach_the_score():
         forward = two_view(regressor.set_score_request(sample_weight=True))
         reverse = SwapViews(two_view(RidgePair().set_fit_request(sample_weight=False)))
         reverse.set_score_request(sample_weight=True)
-        for model, X, y in [(forward, LIPS, SPEECH), (reverse, SPEECH, LIPS)]:
+        ways = [(reverse, SPEECH, LIPS)]
+        if parse_version(sklearn.__version__) >= parse_version("1.8"):
+            # scikit-learn 1.7 routes nothing to the default score of a router.
+            ways.append((forward, LIPS, SPEECH))
+        for model, X, y in ways:
             result = cross_validate(
                 model, X, y, cv=fold, params={"sample_weight": WEIGHT}
             )

@@ -19,7 +19,7 @@ from sklearn.preprocessing import (
 )
 
 from drm_transformers import LipDCTTransformer, MelCepstrumTransformer
-from sklearn_drm import GGDRMRegressor, SwapViews, TwoViewRegressor
+from sklearn_drm import GCDRMClassifier, GGDRMRegressor, SwapViews, TwoViewRegressor
 from sklearn_drm.onnx_export import register_converters, to_onnx
 
 pytest.importorskip("onnx")
@@ -143,6 +143,9 @@ def test_what_cannot_be_exported_is_named():
         to_onnx(bent, "y")
     with pytest.raises(ValueError, match="exports GGDRMRegressor, not Ridge"):
         to_onnx(Ridge().fit(X, X))
+    classifier = GCDRMClassifier(n_hidden_units=3, random_state=0)
+    with pytest.raises(ValueError, match="GCDRMClassifier has Categorical units"):
+        to_onnx(classifier.fit(X, X[:, 0] > 0))
     with pytest.raises(ValueError, match="direction"):
         to_onnx(bent, "z")
     with pytest.raises(ValueError, match="float32 or float64"):

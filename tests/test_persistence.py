@@ -190,7 +190,9 @@ def test_every_cut_or_flipped_model_file_is_one_line(tmp_path):
 @pytest.mark.parametrize("page", ["persistence.md"])
 def test_the_code_of_the_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = (Path(__file__).parents[1] / "docs" / page).read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "docs" / "user_guide" / page).read_text(
+        encoding="utf-8"
+    )
     code = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     assert code
     if "to_onnx" in text:

@@ -133,10 +133,17 @@ class _Reader:
         if still or not streams:
             kind = "a picture" if still else "a sound file without pictures"
             raise ClipError(f"{self.path}: not a video ({kind}); give a video file")
+        # A damaged header can name a codec that does not exist.
+        streams = [s for s in streams if s.codec_context is not None]
+        if not streams:
+            raise ClipError(
+                f"{self.path}: its pictures are in no known format (a damaged file?); "
+                "give a video that plays"
+            )
         return streams[0]
 
     def _audio_stream(self) -> Any:
-        streams = self.container.streams.audio
+        streams = [s for s in self.container.streams.audio if s.codec_context]
         return streams[0] if streams else None
 
     def _check_declared_length(self, video: Any) -> None:
