@@ -80,7 +80,7 @@ class GGDRMRegressor(
     early_stopping : bool, default=True
         Hold rows out and keep the parameters that predict them best. Off by itself
         when that would be fewer than fifty rows.
-    validation_fraction : float in (0, 1), default=0.05
+    validation_fraction : float in (0, 1), default=0.1
         Share of rows (whole groups where ``groups`` is given) held out; raised to
         fifty rows where these are at most a tenth of all.
     n_iter_no_change : int, default=10
@@ -173,7 +173,7 @@ class GGDRMRegressor(
         x_target: Any = None,
         y_target: Any = None,
         early_stopping: bool = True,
-        validation_fraction: float = 0.05,
+        validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         warm_start: bool = False,
