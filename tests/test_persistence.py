@@ -16,7 +16,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from drm_transformers import LipDCTTransformer, MelCepstrumTransformer
-from sklearn_drm import GGDRMRegressor, SwapViews, TwoViewRegressor, __version__
+from sklearn_drm import (
+    BBDRMClassifier,
+    GCDRMClassifier,
+    GGDRMRegressor,
+    SwapViews,
+    TwoViewRegressor,
+    __version__,
+)
 from sklearn_drm.learning.feed_forward import FeedForward
 from sklearn_drm.learning.parameters import FlatChain
 from sklearn_drm.lipspeech.model_file import ModelFileError, load_model, save_model
@@ -110,6 +117,24 @@ def test_two_view_models_need_no_foreign_trust():
     assert restored.predict_x(sound).shape == images.shape
     swapped = SwapViews(GGDRMRegressor(n_hidden_units=5, fine_tune_epochs=2)).fit(X, Y)
     np.testing.assert_array_equal(through_skops(swapped).predict(X), swapped.predict(X))
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("kind", [GCDRMClassifier, BBDRMClassifier])
+def test_classifiers_are_restored_too(kind, way):
+    labels = np.where(X[:, 0] > 0, "right", "left")
+    rows = X.clip(-2, 2) / 4 + 0.5
+    model = kind(n_hidden_units=5, fine_tune_epochs=2, random_state=0)
+    restored = way(model.fit(rows, labels))
+    for _ in range(2):
+        np.testing.assert_array_equal(
+            restored.predict_proba(rows), model.predict_proba(rows)
+        )
+        np.testing.assert_array_equal(
+            restored.predict_x(labels), model.predict_x(labels)
+        )
+        model.partial_fit(rows, labels)
+        restored.partial_fit(rows, labels)
 
 
 def test_skops_refuses_what_it_was_not_told_to_trust():
