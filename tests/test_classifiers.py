@@ -510,3 +510,19 @@ def test_common_scaling_keeps_the_ratios_of_columns():
     assert (model.predict_x([0])[:, 2] == 4).all()
     with pytest.raises(ValueError, match="scaling must be"):
         GCDRMClassifier(scaling="rows").fit(x, labels)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_drawn_pairs_have_the_exact_shares_of_labels(face):
+    model, chain = tiny(face)
+    chain = Chain(
+        [*chain.units[:-1], type(chain.y)(np.array([2.0, 1.0, 0.5]))],
+        [chain.weights[0], 3 * chain.weights[1]],
+    )
+    model = with_chain(model, chain, model.model_.means)
+    one = given_one_class(chain)
+    expected = np.exp(log_likelihood(one, None, np.eye(3)))
+    labels = model.sample(6000, random_state=0, n_sweeps=60)[1]
+    shares = (labels[:, None] == model.classes_).mean(axis=0)
+    np.testing.assert_allclose(shares, expected, atol=0.025)
+    assert np.ptp(expected) > 0.1
