@@ -22,7 +22,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neural_network import MLPRegressor
 
 from sklearn_drm import GGDRMRegressor
-from sklearn_drm.lipspeech.systems import stop_by_group
+from sklearn_drm.lipspeech.stopping import stop_by_group
 
 __all__ = [
     "DEFAULT",

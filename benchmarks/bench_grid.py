@@ -100,16 +100,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     texts: list[str] = []
     output = output_path(arguments, "bench_grid")
     for context in arguments.context:
-        removed = {"auto": context > 0, "keep": False, "remove": True}
-        maps = fit_representation(
-            train,
-            settings,
-            context=context,
-            remove_clip_mean=removed[arguments.clip_mean],
-            with_excitation=False,
-            n_lips=8 if arguments.quick else 40,
-            n_cepstra=8 if arguments.quick else 32,
-        )
+        maps = representation(train, settings, context, arguments)
         table = _table(maps, train, test, seeds, arguments)
         text = _text(table, maps, len(train), len(test))
         print("\n" + text, flush=True)
@@ -244,6 +235,25 @@ def _systems(arguments: argparse.Namespace) -> list[System]:
             relational(f"DRM, separate, {name}", **{**small, **larger}),
         ]
     return systems
+
+
+def representation(
+    train: list[ClipFeatures],
+    settings: FeatureSettings,
+    context: int,
+    arguments: argparse.Namespace,
+) -> Representation:
+    """Views of the clips, with so many neighbours on each side."""
+    removed = {"auto": context > 0, "keep": False, "remove": True}
+    return fit_representation(
+        train,
+        settings,
+        context=context,
+        remove_clip_mean=removed[arguments.clip_mean],
+        with_excitation=False,
+        n_lips=8 if arguments.quick else 40,
+        n_cepstra=8 if arguments.quick else 32,
+    )
 
 
 def make_task(maps: Representation, views: Views) -> Task:

@@ -25,13 +25,12 @@ from _tables import (
     output_path,
     write_results,
 )
-from bench_grid import clips, grid_parser, make_task
+from bench_grid import clips, grid_parser, make_task, representation
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from sklearn_drm import GGDRMRegressor
 from sklearn_drm.lipspeech.features import FeatureSettings
-from sklearn_drm.lipspeech.representation import fit_representation
 from sklearn_drm.metrics import pooled_r2
 
 HEADS = {
@@ -59,16 +58,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         small = {"n_hidden_units": 6, "fine_tune_epochs": 2}
     table = []
     for context in arguments.context:
-        removed = {"auto": context > 0, "keep": False, "remove": True}
-        maps = fit_representation(
-            train,
-            settings,
-            context=context,
-            remove_clip_mean=removed[arguments.clip_mean],
-            with_excitation=False,
-            n_lips=8 if arguments.quick else 40,
-            n_cepstra=8 if arguments.quick else 32,
-        )
+        maps = representation(train, settings, context, arguments)
         training = make_task(maps, maps.views(train))
         task = make_task(maps, maps.views(test))
         runs = Runs(f"±{context} frames" if context else "no context")

@@ -16,8 +16,8 @@ from sklearn_drm.core.chain import Chain, energy
 from sklearn_drm.core.classes import (
     ClassPredictor,
     PrototypePredictor,
-    class_scores,
     given_one_class,
+    infer_classes,
 )
 from sklearn_drm.core.exact import log_likelihood
 from sklearn_drm.core.mean_field import mean_field
@@ -121,7 +121,7 @@ def test_probabilities_of_two_weakly_coupled_layers_are_nearly_exact(face):
     expected = softmax(joint[:, one_on], axis=1)
     np.testing.assert_allclose(model.predict_proba(x), expected, atol=0.01)
     # The bound lies below the sum it bounds.
-    scores = class_scores(chain, seen, n_iter=50, initial=model.model_.means)
+    scores, _ = infer_classes(chain, seen, n_iter=50, initial=model.model_.means)
     assert (scores <= joint[:, one_on] + 1e-12).all()
 
 

@@ -17,7 +17,6 @@ __all__ = [
     "ClassPredictor",
     "LinkedPredictor",
     "PrototypePredictor",
-    "class_scores",
     "given_one_class",
     "infer_classes",
 ]
@@ -63,6 +62,19 @@ def infer_classes(
         layer.
     hidden : list of ndarray, each of shape (K, n, J_l)
         Posterior means of the hidden layers for every class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm.core.chain import random_chain
+    >>> from sklearn_drm.core.classes import infer_classes
+    >>> from sklearn_drm.core.units import Bernoulli, Categorical
+    >>> chain = random_chain([Bernoulli(np.zeros(3)), Categorical(np.zeros(2))], [4],
+    ...                      np.random.default_rng(0))
+    >>> scores, hidden = infer_classes(chain, np.ones((5, 3)), n_iter=1,
+    ...                                initial=[np.zeros(4)])
+    >>> scores.shape, hidden[0].shape
+    ((5, 2), (2, 5, 4))
     """
     n_rows, n_classes = len(x), chain.y.n_units
     # All classes hear the same from x: it is multiplied out once, and the chain
@@ -81,41 +93,6 @@ def infer_classes(
         scores.T - chain.x.energy(x)[:, None],
         [mean.reshape(n_classes, n_rows, -1) for mean in hidden],
     )
-
-
-def class_scores(
-    chain: Chain, x: Array, *, n_iter: int, initial: Sequence[Array]
-) -> Array:
-    """Bound on the unnormalised log p(x, y = class), see :func:`infer_classes`.
-
-    Parameters
-    ----------
-    chain : Chain
-        Chain with Bernoulli or categorical y of K units.
-    x : ndarray of shape (n, n_x)
-        First view.
-    n_iter : int
-        Mean-field sweeps.
-    initial : sequence of ndarray, each of shape (J_l,)
-        Where they start.
-
-    Returns
-    -------
-    ndarray of shape (n, K)
-        The scores.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_drm.core.chain import random_chain
-    >>> from sklearn_drm.core.classes import class_scores
-    >>> from sklearn_drm.core.units import Bernoulli, Categorical
-    >>> chain = random_chain([Bernoulli(np.zeros(3)), Categorical(np.zeros(2))], [4],
-    ...                      np.random.default_rng(0))
-    >>> class_scores(chain, np.ones((5, 3)), n_iter=1, initial=[np.zeros(4)]).shape
-    (5, 2)
-    """
-    return infer_classes(chain, x, n_iter=n_iter, initial=initial)[0]
 
 
 @dataclass(frozen=True)
@@ -138,7 +115,7 @@ class ClassPredictor:
 
     def mean(self, inputs: Array) -> Array:
         """p(class | x), (n, K); exact for one hidden layer."""
-        scores = class_scores(
+        scores, _ = infer_classes(
             self.chain, inputs, n_iter=self.n_iter, initial=self.initial
         )
         # A difference of large bounds: float64 from here on.

@@ -88,7 +88,7 @@ class Predictor:
         output = means @ self.weight + self.bias
         if not self.hidden_variance:
             return output, np.broadcast_to(self.variance, output.shape)
-        return output, self.variance + self._spread(means)
+        return output, self.variance + self.hidden_spread(means)
 
     def sample(self, inputs: Array, n_samples: int, rng: np.random.Generator) -> Array:
         """Draws of the output, (n_samples, n, n_out).
@@ -101,7 +101,7 @@ class Predictor:
         """
         means = self.hidden(inputs)
         centre = means @ self.weight + self.bias
-        spread = self._spread(means)
+        spread = self.hidden_spread(means)
         if self.hidden_variance:
             gain: Array = np.ones_like(spread)
             rest: Array = np.broadcast_to(self.variance, spread.shape)
@@ -118,7 +118,18 @@ class Predictor:
             draw += deviation * rng.standard_normal(centre.shape, dtype=centre.dtype)
         return draws
 
-    def _spread(self, means: Array) -> Array:
-        """Variance that independent hidden units bring to the output."""
+    def hidden_spread(self, means: Array) -> Array:
+        """Variance Σ_j W_jk² m_j (1 − m_j) that independent hidden units bring.
+
+        Parameters
+        ----------
+        means : ndarray of shape (n, J)
+            Means of the last hidden layer.
+
+        Returns
+        -------
+        ndarray of shape (n, n_out)
+            Variance of the output.
+        """
         result: Array = (means * (1 - means)) @ (self.weight * self.weight)
         return result

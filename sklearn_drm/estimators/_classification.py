@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import accuracy_score
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -19,16 +19,16 @@ from sklearn_drm.core.classes import (
     given_one_class,
 )
 from sklearn_drm.core.gibbs import sample_chain
-from sklearn_drm.core.model import RelationalModel, Scaling
+from sklearn_drm.core.model import RelationalModel
 from sklearn_drm.core.model import mirror as mirror_model
 from sklearn_drm.core.predictor import MeanFieldInference
-from sklearn_drm.core.rows import blocks
+from sklearn_drm.core.rows import Scaling, blocks
 from sklearn_drm.core.units import Array, Bernoulli, Categorical, Units
 from sklearn_drm.estimators._fitting import ChainFitting
 from sklearn_drm.estimators._parameters import (
     check_parameters,
+    counted_rows,
     hidden_sizes,
-    row_weights,
 )
 from sklearn_drm.estimators._training import Views
 from sklearn_drm.learning.parameters import flatten_chain
@@ -380,16 +380,7 @@ class ChainClassifier(ChainFitting):
                 self.classes_ = np.unique(y)
             self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
         codes = self._encode(y, X.dtype)
-        weight = row_weights(sample_weight, len(X), X.dtype)
-        if groups is not None:
-            groups = check_array(
-                groups, ensure_2d=False, dtype=None, input_name="groups"
-            )
-            check_consistent_length(X, groups)
-        if weight is not None and not (weight > 0).all():
-            rows = weight > 0
-            X, codes, weight = X[rows], codes[rows], weight[rows]
-            groups = None if groups is None else groups[rows]
+        X, codes, weight, groups = counted_rows(X, codes, sample_weight, groups)
         if reset:
             self._learn_scale(X, weight)
             self._y_scaling = identity_scaling(codes.shape[1])

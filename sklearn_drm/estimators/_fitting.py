@@ -8,18 +8,18 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import validate_data
 
 from sklearn_drm.core import chain as chains
-from sklearn_drm.core.model import RelationalModel, Scaling, mirror
-from sklearn_drm.core.rows import standardized_rows
+from sklearn_drm.core.model import RelationalModel, mirror
+from sklearn_drm.core.rows import Scaling, standardized_rows
 from sklearn_drm.core.units import Array, Units
 from sklearn_drm.estimators import _training
 from sklearn_drm.estimators._density import JointDensity
 from sklearn_drm.estimators._parameters import (
+    counted_rows,
     hidden_sizes,
-    row_weights,
     target_columns,
 )
 from sklearn_drm.estimators._progress import FitReport, begin_report
@@ -96,16 +96,7 @@ class ChainFitting(JointDensity):
             if names is not None and all(isinstance(name, str) for name in names):
                 self.target_names_in_ = np.asarray(names, dtype=object)
         y = self._as_columns(y)
-        weight = row_weights(sample_weight, len(X), X.dtype)
-        if groups is not None:
-            groups = check_array(
-                groups, ensure_2d=False, dtype=None, input_name="groups"
-            )
-            check_consistent_length(X, groups)
-        if weight is not None and not (weight > 0).all():
-            rows = weight > 0
-            X, y, weight = X[rows], y[rows], weight[rows]
-            groups = None if groups is None else groups[rows]
+        X, y, weight, groups = counted_rows(X, y, sample_weight, groups)
         if reset:
             self._x_scaling = Scaling.from_rows(X, weight)
             self._y_scaling = Scaling.from_rows(y, weight)

@@ -6,11 +6,11 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_consistent_length
 
 from sklearn_drm.core.units import Array
 
-__all__ = ["check_parameters", "hidden_sizes", "row_weights", "target_columns"]
+__all__ = ["check_parameters", "counted_rows", "hidden_sizes", "target_columns"]
 
 
 def check_parameters(estimator: Any) -> None:
@@ -107,6 +107,21 @@ def row_weights(sample_weight: Any, n_rows: int, dtype: Any) -> Array | None:
         )
     # Equal weights take the faster way of None.
     return None if (weight == weight[0]).all() else weight
+
+
+def counted_rows(
+    X: Array, y: Array, sample_weight: Any, groups: Any
+) -> tuple[Array, Array, Array | None, Array | None]:
+    """Rows of a weight above zero, with checked weights and groups."""
+    weight = row_weights(sample_weight, len(X), X.dtype)
+    if groups is not None:
+        groups = check_array(groups, ensure_2d=False, dtype=None, input_name="groups")
+        check_consistent_length(X, groups)
+    if weight is not None and not (weight > 0).all():
+        rows = weight > 0
+        X, y, weight = X[rows], y[rows], weight[rows]
+        groups = None if groups is None else groups[rows]
+    return X, y, weight, groups
 
 
 def target_columns(target: Any, n_columns: int, name: str) -> Array:

@@ -33,9 +33,6 @@ Columns = slice | Array
 # Fewer held-out rows than this are too noisy to stop by.
 _MIN_VALIDATION_ROWS = 50
 
-# A small fraction is raised to that many rows if they are at most this share.
-_LARGEST_SHARE = 0.1
-
 
 @dataclass(frozen=True)
 class Views:
@@ -72,8 +69,7 @@ def held_out_rows(
     groups : ndarray of shape (n_rows,) or None
         Group labels.
     fraction : float in (0, 1)
-        Share to hold out, at least fifty rows where these are at most a tenth; with
-        groups, groups are taken until it is reached.
+        Share to hold out; with groups, groups are taken until it is reached.
     rng : numpy.random.Generator
         Source of the choice.
 
@@ -83,8 +79,6 @@ def held_out_rows(
         Training and held-out rows, in order; None where there are too few.
     """
     wanted = int(round(fraction * n_rows))
-    if wanted < _MIN_VALIDATION_ROWS <= _LARGEST_SHARE * n_rows:
-        wanted = _MIN_VALIDATION_ROWS
     if wanted < _MIN_VALIDATION_ROWS:
         return None
     if groups is None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin
 
-from sklearn_drm.core.model import Scaling
+from sklearn_drm.core.rows import Scaling
 from sklearn_drm.core.units import Array, Bernoulli
 from sklearn_drm.estimators._classification import ChainClassifier, identity_scaling
 from sklearn_drm.estimators._progress import CallbackSupport

@@ -79,10 +79,9 @@ class GGDRMRegressor(
         predicted by a ridge read-out of the same hidden units.
     early_stopping : bool, default=True
         Hold rows out and keep the parameters that predict them best. Off by itself
-        when that would be fewer than fifty rows.
+        when the fraction is fewer than fifty rows.
     validation_fraction : float in (0, 1), default=0.1
-        Share of rows (whole groups where ``groups`` is given) held out; raised to
-        fifty rows where these are at most a tenth of all.
+        Share of rows (whole groups where ``groups`` is given) held out.
     n_iter_no_change : int, default=10
         Passes without a gain of ``tol`` in held-out R² that end fine-tuning.
     tol : float, default=1e-4

@@ -240,8 +240,8 @@ def dropout_factor(
     dtype : dtype
         Type of the factors.
     share : float in [0, 1)
-        Probability of a factor of 0, taken to 8 bits where that is within 2 %, else
-        to 16; the other factors keep the mean.
+        Probability of a factor of 0, taken to 8 bits where that changes neither it
+        nor the rest by more than 2 %, else to 16; the other factors keep the mean.
     rng : numpy.random.Generator or None
         Source of the draws.
 
@@ -259,11 +259,12 @@ def dropout_factor(
         raise ValueError("Dropout needs a random generator.")
     # Few random bits a value: a fraction of the time of one float each.
     size = math.prod(shape)
-    coarse = abs(round(share * 2**8) / 2**8 - share) <= 0.02 * share
-    n_bits = 8 if coarse else 16
-    dropped = round(share * 2**n_bits)
+    error = abs(round(share * 2**8) / 2**8 - share)
+    n_bits = 8 if error <= 0.02 * min(share, 1 - share) else 16
+    # The largest share still keeps something, which then stands for all.
+    dropped = min(round(share * 2**n_bits), 2**n_bits - 1)
     words = rng.integers(0, 2**64, size=-(-size * n_bits // 64), dtype=np.uint64)
-    values: Array = words.view(np.uint8 if coarse else np.uint16)[:size]
+    values: Array = words.view(f"u{n_bits // 8}")[:size]
     factor: Array = (values >= dropped).reshape(shape).astype(dtype)
     factor *= 2**n_bits / (2**n_bits - dropped)
     return factor

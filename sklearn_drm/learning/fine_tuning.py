@@ -17,7 +17,7 @@ from sklearn_drm.learning.contrastive_divergence import (
 )
 from sklearn_drm.learning.feed_forward import FeedForward, forward, gradient
 from sklearn_drm.learning.multi_prediction import add_prediction_gradient
-from sklearn_drm.learning.optimizer import Adam, clip_norm
+from sklearn_drm.learning.optimizer import Adam, ParameterAverage, clip_norm
 from sklearn_drm.learning.parameters import FlatChain
 
 __all__ = [
@@ -35,8 +35,8 @@ _MAX_GRADIENT_NORM = 100.0
 
 _WARM_UP = 0.1
 
-# After the first updates, one in so many enters the averaged parameters.
-_EVERY_AVERAGED, _AVERAGING_STRIDE = 100, 4
+# One in so many updates enters the averaged parameters.
+_AVERAGING_STRIDE = 4
 
 
 def tuning_optimizer() -> Adam:
@@ -169,7 +169,7 @@ def descend(
     if optimizer is None:
         optimizer = tuning_optimizer()
     history = History()
-    average, change = vector.copy(), np.empty_like(vector)
+    average = ParameterAverage(vector, schedule.decay, stride=_AVERAGING_STRIDE)
     best, best_score, stale = vector.copy(), -np.inf, 0
     n_batches = -(-n_rows // schedule.batch_size)
     n_updates = schedule.n_epochs * n_batches
@@ -192,20 +192,15 @@ def descend(
             if project is not None:
                 project()
             done += 1
-            # Later updates move the parameters too little to average each of them.
-            stride = 1 if done < _EVERY_AVERAGED else _AVERAGING_STRIDE
-            if schedule.decay and done % stride == 0:
-                keep = min(schedule.decay, done / (done + 9.0)) ** stride
-                np.subtract(vector, average, out=change)
-                change *= 1 - keep
-                average += change
+            if schedule.decay:
+                average.follow(vector)
             total += mass * loss
             total_mass += mass
         history.losses.append(total / total_mass)
         if score is not None:
             if schedule.decay:
                 current = vector.copy()
-                vector[:] = average
+                vector[:] = average.value
             history.scores.append(score())
             if history.scores[-1] > best_score:
                 best[:] = vector
@@ -220,7 +215,7 @@ def descend(
     if score is not None and history.scores:
         vector[:] = best
     elif schedule.decay:
-        vector[:] = average
+        vector[:] = average.value
     return history
 
 

@@ -8,7 +8,10 @@ import numpy as np
 
 from sklearn_drm.core.units import Array
 
-__all__ = ["Adam", "GradientAscent", "Optimizer", "clip_norm"]
+__all__ = ["Adam", "GradientAscent", "Optimizer", "ParameterAverage", "clip_norm"]
+
+# Updates of which every one enters the average.
+_EVERY_AVERAGED = 100
 
 
 class Optimizer(Protocol):
@@ -135,6 +138,60 @@ class Adam:
         increment = np.divide(first, buffer, out=increment if out is None else out)
         increment *= learning_rate * scale / root
         return increment
+
+
+class ParameterAverage:
+    """Exponential average of a parameter vector over its updates.
+
+    Parameters
+    ----------
+    vector : ndarray of shape (n_parameters,)
+        The parameters at the start; not changed.
+    decay : float in [0, 1)
+        Decay per update; 0: the average is the last parameters.
+    stride : int, default=1
+        After the first hundred updates one in so many is looked at: later ones move
+        the parameters too little to look at each.
+
+    Attributes
+    ----------
+    value : ndarray of shape (n_parameters,)
+        The average. The first updates count more than the decay says, so that the
+        start is soon forgotten.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm.learning.optimizer import ParameterAverage
+    >>> average = ParameterAverage(np.zeros(1), 0.99)
+    >>> average.follow(np.ones(1))
+    >>> average.value
+    array([0.9])
+    """
+
+    def __init__(self, vector: Array, decay: float, *, stride: int = 1) -> None:
+        self.decay = decay
+        self.stride = stride
+        self.n_updates = 0
+        self.value = vector.copy()
+        self._change = np.empty_like(vector)
+
+    def follow(self, vector: Array) -> None:
+        """Take in the parameters after an update.
+
+        Parameters
+        ----------
+        vector : ndarray of shape (n_parameters,)
+            The parameters.
+        """
+        self.n_updates += 1
+        stride = 1 if self.n_updates < _EVERY_AVERAGED else self.stride
+        if self.n_updates % stride:
+            return
+        keep = min(self.decay, self.n_updates / (self.n_updates + 9.0)) ** stride
+        np.subtract(vector, self.value, out=self._change)
+        self._change *= 1 - keep
+        self.value += self._change
 
 
 def clip_norm(gradient: Array, max_norm: float) -> float:

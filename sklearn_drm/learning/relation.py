@@ -13,6 +13,7 @@ from sklearn_drm.core.rows import Rows
 from sklearn_drm.core.units import Array
 from sklearn_drm.learning.contrastive_divergence import ContrastiveDivergence
 from sklearn_drm.learning.feed_forward import dropout_factor
+from sklearn_drm.learning.optimizer import ParameterAverage
 
 __all__ = ["RelationTraining", "add_class_gradient"]
 
@@ -108,8 +109,7 @@ class RelationTraining(ContrastiveDivergence):
     def start(self, x: Rows, y: Rows, weight: Array) -> None:
         """Begin a run of updates: data means, and a new average."""
         super().start(x, y, weight)
-        self.average = self.model.vector.copy()
-        self._n_averaged = 0
+        self.average = ParameterAverage(self.model.vector, self.decay)
 
     def update(
         self,
@@ -122,16 +122,13 @@ class RelationTraining(ContrastiveDivergence):
         """One step on one batch, see :meth:`ContrastiveDivergence.update`."""
         distance = super().update(x, y, weight, learning_rate, rng)
         if self.decay:
-            self._n_averaged += 1
-            keep = min(self.decay, self._n_averaged / (self._n_averaged + 9.0))
-            self.average *= keep
-            self.average += (1 - keep) * self.model.vector
+            self.average.follow(self.model.vector)
         return distance
 
     def settle(self) -> None:
         """Take the average of the parameters over the last updates."""
-        if self.decay and self._n_averaged:
-            self.model.vector[:] = self.average
+        if self.decay:
+            self.model.vector[:] = self.average.value
 
     def _add_to_gradient(
         self, x: Array, y: Array, weight: Array, rng: np.random.Generator

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,7 @@ def fit(arguments: Namespace) -> None:
     if arguments.split is not None:
         subsets = read_split(arguments.split)
         clips = select(clips, subsets, "train", arguments.split)
-    box = None if arguments.box == "face" else arguments.box
-    settings = FeatureSettings(box=box)
+    settings = FeatureSettings(_box(arguments))
     loaded = _load(clips, settings, arguments)
     converter = LipSpeechConverter(
         context=arguments.context,
@@ -214,10 +214,11 @@ def experiment(arguments: Namespace) -> None:
         ) from error
     inputs = [arguments.split, *arguments.clips]
     check_output(*(folder / name for name in RESULTS), inputs=inputs)
-    settings = FeatureSettings(box=None if arguments.box == "face" else arguments.box)
+    settings = FeatureSettings(_box(arguments))
     run_command(
         _distinct(arguments.clips),
         arguments,
+        settings,
         lambda paths: _load(paths, settings, arguments),
         lambda line: _note(f"warning: {line}"),
     )
@@ -304,8 +305,12 @@ def _settings(converter: LipSpeechConverter, arguments: Namespace) -> FeatureSet
     fitted = converter.settings_
     if arguments.box is None:
         return fitted
-    box = None if arguments.box == "face" else arguments.box
-    return FeatureSettings(box, fitted.size, fitted.frame_rate, fitted.sample_rate)
+    return replace(fitted, box=_box(arguments))
+
+
+def _box(arguments: Namespace) -> tuple[float, float, float] | None:
+    """The mouth's box that was given; None: look for the face."""
+    return None if arguments.box == "face" else arguments.box
 
 
 def _sound_and_lips(

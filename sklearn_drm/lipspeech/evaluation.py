@@ -15,6 +15,7 @@ from tqdm import tqdm
 from sklearn_drm.lipspeech.converter import LipSpeechConverter
 from sklearn_drm.lipspeech.features import ClipFeatures
 from sklearn_drm.lipspeech.representation import Representation, Views
+from sklearn_drm.lipspeech.stopping import stop_by_group
 from sklearn_drm.metrics import (
     mel_cepstral_distortion,
     pooled_r2,
@@ -253,30 +254,10 @@ def _fit_mlp(
 def _fit_mlp_by_clip(
     X: FloatArray, Y: FloatArray, groups: NDArray[np.intp], seed: int | None
 ) -> _Predictor:
-    """The same network, its early stopping watching a tenth of the clips.
-
-    Neighbouring frames of one clip are alike, so a set of random rows keeps
-    improving when unseen clips no longer do.
-    """
-    clips = np.random.default_rng(seed).permutation(np.unique(groups))
-    held = np.isin(groups, clips[: max(1, len(clips) // 10)])
-    if held.all():
+    """The same network, its early stopping watching a tenth of the clips."""
+    if len(np.unique(groups)) < 2:
         return _fit_mlp(X, Y, groups, seed)
-    network = _mlp(seed)
-    best, best_weights, waited = -np.inf, None, 0
-    for _ in range(network.max_iter):
-        network.partial_fit(X[~held], Y[~held])
-        score = pooled_r2(Y[held], np.asarray(network.predict(X[held])))
-        waited = 0 if score > best + network.tol else waited + 1
-        if score > best:
-            best = score
-            best_weights = [w.copy() for w in (*network.coefs_, *network.intercepts_)]
-        if waited > network.n_iter_no_change:
-            break
-    if best_weights is not None:
-        n = len(network.coefs_)
-        network.coefs_, network.intercepts_ = best_weights[:n], best_weights[n:]
-    fitted: _Predictor = network
+    fitted: _Predictor = stop_by_group(_mlp(seed), X, Y, groups, seed)
     return fitted
 
 

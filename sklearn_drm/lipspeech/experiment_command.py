@@ -23,7 +23,11 @@ RESULTS = ("report.html", "results.json", "table.md")
 
 
 def run_command(
-    clips: list[Path], arguments: Namespace, load: Load, warn: Callable[[str], None]
+    clips: list[Path],
+    arguments: Namespace,
+    settings: FeatureSettings,
+    load: Load,
+    warn: Callable[[str], None],
 ) -> None:
     """Run all systems on clips and leave the results in a folder.
 
@@ -32,6 +36,8 @@ def run_command(
     clips : list of pathlib.Path
     arguments : argparse.Namespace
         Of the command line.
+    settings : FeatureSettings
+        How clips are read.
     load : callable
         Features of clips.
     warn : callable
@@ -63,14 +69,13 @@ def run_command(
         )
     kept = arguments.output / "systems"
     kept.mkdir(exist_ok=True)
-    box = None if arguments.box == "face" else arguments.box
     experiment = run_experiment(
         all_systems(arguments.seed),
         train,
         test,
         kept,
         words=words,
-        settings=FeatureSettings(box=box),
+        settings=settings,
         seed=arguments.seed,
         n_jobs=arguments.jobs,
         strict=arguments.strict,

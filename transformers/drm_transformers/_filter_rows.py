@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from drm_transformers.trajectory import _checked
+from drm_transformers._groups import labelled_rows
 
 __all__ = ["checked_columns", "checked_pair", "checked_rows"]
 
@@ -21,7 +21,7 @@ def checked_rows(
     name: str,
     width: int | None = None,
 ) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-    values, labels = _checked(rows, groups, 0)
+    values, labels = labelled_rows(rows, groups)
     if not len(values):
         raise ValueError(f"{name} have shape {values.shape}: there is nothing in them")
     if not np.all(np.isfinite(values)):

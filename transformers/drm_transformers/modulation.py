@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from drm_transformers._filter_rows import checked_columns, checked_pair, checked_rows
-from drm_transformers.trajectory import _members
+from drm_transformers._groups import members_of
 
 __all__ = ["ModulationSpectrumFilter", "modulation_spectrum"]
 
@@ -60,7 +60,7 @@ def modulation_spectrum(
     array([0., 0., 2., 0., 0.])
     """
     values, labels = checked_rows(rows, groups, "rows")
-    clips = _members(labels)
+    clips = members_of(labels)
     length = max(map(len, clips)) if n_fft is None else n_fft
     spectra = [_transform(values[members], length) for members in clips]
     return np.stack(
@@ -156,7 +156,7 @@ class ModulationSpectrumFilter(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"strength={self.strength!r}: must lie in [0, 1]")
         true, made, labels = checked_pair(natural, generated, groups)
         checked_columns(self.exclude, true.shape[1])
-        self.n_fft_ = max(map(len, _members(labels)))
+        self.n_fft_ = max(map(len, members_of(labels)))
         spectra = [modulation_spectrum(rows, labels) for rows in (true, made)]
         self.floor_ = np.maximum(
             _FLOOR * np.maximum(*(s.mean(axis=(0, 1)) for s in spectra)),
@@ -194,7 +194,7 @@ class ModulationSpectrumFilter(BaseEstimator):  # type: ignore[misc]
         made = values.astype(np.float64)
         result = made.copy()
         kept = checked_columns(self.exclude, made.shape[1])
-        for members in _members(labels):
+        for members in members_of(labels):
             result[members] = self._filtered(made[members])
         result[:, kept] = made[:, kept]
         return np.asarray(result, values.dtype)

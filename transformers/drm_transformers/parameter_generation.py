@@ -6,11 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, solveh_banded
 
-from drm_transformers.trajectory import (
-    _checked,
-    _members,
-    stack_context,
-)
+from drm_transformers._groups import labelled_rows, members_of
+from drm_transformers.trajectory import stack_context
 
 __all__ = ["delta_features", "mlpg"]
 
@@ -46,7 +43,7 @@ def delta_features(rows: npt.ArrayLike, groups: npt.ArrayLike | None) -> FloatAr
            [ 1. ,  2. ,  2. ],
            [ 4. ,  1.5, -3. ]])
     """
-    values, _ = _checked(rows, groups, 0)
+    values, _ = labelled_rows(rows, groups)
     before, here, after = np.split(stack_context(values, groups, 1), 3, axis=1)
     return np.hstack([here, (after - before) / 2, before - 2 * here + after])
 
@@ -104,7 +101,7 @@ def mlpg(
     >>> mlpg(means, [1.0, 0.1, 0.1], None)[:, 0].round(2)
     array([0.31, 0.38, 0.45, 0.55, 0.62, 0.69])
     """
-    centre, labels = _checked(means, groups, 0)
+    centre, labels = labelled_rows(means, groups)
     n, width = centre.shape
     if width % 3:
         raise ValueError(
@@ -155,7 +152,7 @@ def _precisions(variances: npt.ArrayLike, shape: tuple[int, ...]) -> Float64:
 def _inner(labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
     """Rows that have a neighbour in their clip on both sides."""
     inner = np.ones(len(labels), dtype=bool)
-    for members in _members(labels):
+    for members in members_of(labels):
         inner[members[[0, -1]]] = False
     return inner
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from drm_transformers._groups import labelled_rows, members_of
+
 __all__ = ["average_context", "group_means", "remove_group_mean", "stack_context"]
 
 FloatArray = npt.NDArray[np.floating]
@@ -93,7 +95,7 @@ def average_context(
     blocks = values.reshape(n, n_blocks, width // n_blocks)
     total = np.zeros((n, blocks.shape[2]), dtype=values.dtype)
     count = np.zeros((n, 1), dtype=values.dtype)
-    for members in _members(labels):
+    for members in members_of(labels):
         for offset in range(-min(k, len(members) - 1), min(k, len(members) - 1) + 1):
             windows = members[max(0, -offset) : len(members) - max(0, offset)]
             rows = members[max(0, offset) : len(members) - max(0, -offset)]
@@ -128,9 +130,9 @@ def group_means(rows: npt.ArrayLike, groups: npt.ArrayLike | None) -> FloatArray
            [5.],
            [2.]])
     """
-    values, labels = _checked(rows, groups, 0)
+    values, labels = labelled_rows(rows, groups)
     means = np.empty_like(values)
-    for members in _members(labels):
+    for members in members_of(labels):
         # Summed in float64, as float32 loses digits over long clips.
         means[members] = values[members].mean(axis=0, dtype=np.float64)
     return means
@@ -162,41 +164,23 @@ def remove_group_mean(rows: npt.ArrayLike, groups: npt.ArrayLike | None) -> Floa
            [ 0.],
            [ 1.]])
     """
-    values, _ = _checked(rows, groups, 0)
+    values, _ = labelled_rows(rows, groups)
     return np.asarray(values - group_means(values, groups))
 
 
 def _checked(
     rows: npt.ArrayLike, groups: npt.ArrayLike | None, k: int
 ) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-    values = np.asarray(rows)
-    if values.ndim != 2:
-        raise ValueError(f"rows have shape {values.shape}; give (n, d)")
-    if not np.issubdtype(values.dtype, np.floating):
-        values = values.astype(np.float64)
+    values, labels = labelled_rows(rows, groups)
     if k < 0 or int(k) != k:
         raise ValueError(f"k={k!r}: must be a whole number >= 0")
-    if groups is None:
-        return values, np.zeros(len(values), dtype=np.intp)
-    names = np.asarray(groups)
-    if names.shape != (len(values),):
-        raise ValueError(f"groups have shape {names.shape}, not ({len(values)},)")
-    labels = np.unique(names, return_inverse=True)[1]
-    return values, labels.astype(np.intp)
-
-
-def _members(labels: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
-    """Row numbers of each group, in row order."""
-    if len(labels) == 0:
-        return []
-    order = np.argsort(labels, kind="stable")
-    return list(np.split(order, np.flatnonzero(np.diff(labels[order])) + 1))
+    return values, labels
 
 
 def _neighbours(labels: npt.NDArray[np.intp], k: int) -> npt.NDArray[np.intp]:
     """(n, 2k + 1) row numbers, edges repeated within the group."""
     out = np.empty((len(labels), 2 * k + 1), dtype=np.intp)
-    for members in _members(labels):
+    for members in members_of(labels):
         position = np.arange(len(members))[:, None] + np.arange(-k, k + 1)
         out[members] = members[np.clip(position, 0, len(members) - 1)]
     return out

@@ -12,10 +12,11 @@ from typing import Any
 
 from drm_transformers.global_variance import GlobalVarianceFilter
 from drm_transformers.modulation import ModulationSpectrumFilter
+from sklearn_drm.lipspeech.stopping import stop_by_group
 from sklearn_drm.lipspeech.systems.hidden_markov import HiddenMarkovLips
 from sklearn_drm.lipspeech.systems.linear import LinearSystem, MeanSystem
 from sklearn_drm.lipspeech.systems.mixture import JointMixture
-from sklearn_drm.lipspeech.systems.perceptrons import PerceptronPair, stop_by_group
+from sklearn_drm.lipspeech.systems.perceptrons import PerceptronPair
 from sklearn_drm.lipspeech.systems.post_filtered import PostFiltered, unseen_predictions
 from sklearn_drm.lipspeech.systems.relational import RelationalSystem
 

@@ -171,7 +171,7 @@ class RelationalSystem(TwoWaySystem):
             source, goal = goal, source
         predictor = model.predictors_[direction]
         means = predictor.hidden(source.standardize(view))
-        spread = (means * (1 - means)) @ np.square(predictor.weight)
+        spread = predictor.hidden_spread(means)
         return np.asarray(spread * np.square(goal.scale), np.float64)
 
     def _spread_lines(
