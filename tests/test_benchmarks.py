@@ -99,6 +99,26 @@ def test_bench_averaging(script, tmp_path):
     assert str(tmp_path) not in text
 
 
+def test_bench_uncertainty(script, tmp_path):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    write_clips(clips, spoken_clips(5, 0.8))
+    output = tmp_path / "uncertainty.json"
+    results = script("bench_uncertainty").main(
+        [str(tmp_path), "--box", BOX, "--quick", "--jobs", "1", "--context", "0", "1"]
+        + ["--cache", str(tmp_path / "cache"), "-o", str(output)]
+    )
+    assert json.loads(output.read_text(encoding="utf-8")) == json.loads(
+        json.dumps(results)
+    )
+    names = [entry["system"] for entry in results["systems"]]
+    assert names == ["no context", "±1 frames"]
+    for entry in results["systems"]:
+        for view in ("speech", "lips"):
+            figures = {k: entry["summary"][f"{k}_{view}"] for k in ("z2", "variance")}
+            assert all(0 < figure["median"] < 100 for figure in figures.values())
+
+
 def test_bench_tabular(script, tmp_path):
     output = tmp_path / "tabular.json"
     results = script("bench_tabular").main(["--quick", "-o", str(output)])

@@ -23,7 +23,13 @@ from sklearn_drm.learning.contrastive_divergence import (
     guard_log_variance,
     pretrain,
 )
-from sklearn_drm.learning.feed_forward import FeedForward, forward, gradient, unroll
+from sklearn_drm.learning.feed_forward import (
+    FeedForward,
+    dropout_factor,
+    forward,
+    gradient,
+    unroll,
+)
 from sklearn_drm.learning.fine_tuning import (
     Schedule,
     descend,
@@ -32,12 +38,13 @@ from sklearn_drm.learning.fine_tuning import (
     tune_network,
 )
 from sklearn_drm.learning.gradient import (
+    add_product,
     add_statistics,
     centre_gradient,
     uncentre_increment,
 )
 from sklearn_drm.learning.multi_prediction import add_prediction_gradient
-from sklearn_drm.learning.optimizer import Adam, clip_norm
+from sklearn_drm.learning.optimizer import Adam, ParameterAverage, clip_norm
 from sklearn_drm.learning.parameters import flatten_chain
 from tests.chains import KINDS, make_chain, make_values
 
@@ -231,6 +238,68 @@ def test_dropout_keeps_the_mean_of_the_activations():
     loss = gradient(network, x, y, None, network.zeros_like(), dropout=0.5, rng=rng)
     # Without dropout the output is 0.5 and the loss 0.125.
     assert abs(np.sqrt(2 * loss) - 0.5) < 4 * 0.5 / np.sqrt(2000)
+
+
+@pytest.mark.parametrize(
+    "share", [1e-4, 0.05, 0.1, 0.15, 0.2, 0.5, 0.97, 0.999, 1 - 1e-9]
+)
+def test_dropout_drops_its_share_and_keeps_the_mean(share):
+    factor = dropout_factor((400, 1000), float, share, np.random.default_rng(8))
+    low, high = np.unique(factor)
+    assert low == 0
+    kept = 1 / high  # probability that the factor stands for
+    # Sixteen bits hold no share above 1 - 2**-16.
+    wanted = min(share, 1 - 2.0**-16)
+    assert abs(kept - (1 - wanted)) <= 0.02 * min(wanted, 1 - wanted) + 2.0**-17
+    spread = np.sqrt(kept * (1 - kept) / factor.size)
+    assert abs((factor > 0).mean() - kept) < 5 * spread
+
+
+def test_step_size_rises_and_falls():
+    schedule = Schedule(10, 5, 0.2)
+    progress = np.linspace(0, 1, 201)
+    sizes = np.array([schedule.step_size(p) for p in progress])
+    assert np.isclose(sizes[0], 0.02) and np.isclose(sizes[-1], 0.01)
+    assert sizes.argmax() == 20 and np.isclose(sizes.max(), 0.2)
+    assert (np.diff(sizes[:21]) > 0).all() and (np.diff(sizes[20:]) < 0).all()
+    # Halfway down the cosine lies halfway between its ends.
+    assert np.isclose(schedule.step_size(0.55), (0.2 + 0.01) / 2)
+    constant = Schedule(10, 5, 0.2, anneal=False)
+    assert {constant.step_size(p) for p in progress} == {0.2}
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_average_of_the_parameters(stride):
+    rng = np.random.default_rng(12)
+    start = rng.normal(size=3)
+    average, expected = ParameterAverage(start, 0.99, stride=stride), start
+    for n in range(1, 140):
+        vector = rng.normal(size=3)
+        average.follow(vector)
+        keep = min(0.99, n / (n + 9))
+        if n >= 100 and stride > 1:
+            if n % stride == 0:
+                expected = keep**stride * expected + (1 - keep**stride) * vector
+        else:
+            expected = keep * expected + (1 - keep) * vector
+        np.testing.assert_allclose(average.value, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", ["C", "transposed", "mixed"])
+def test_products_are_added_in_place(dtype, layout):
+    rng = np.random.default_rng(13)
+    left, right = (rng.normal(size=(7, n)).astype(dtype) for n in (3, 4))
+    target = rng.normal(size=(3, 4)).astype(dtype)
+    if layout == "transposed":
+        target = np.ascontiguousarray(target.T).T
+    if layout == "mixed":
+        left = left.astype(np.float32 if dtype == np.float64 else np.float64)
+    expected = target - 0.5 * np.einsum("ni,nj->ij", left, right)
+    same = target
+    add_product(left, right, -0.5, target)
+    assert target is same and target.dtype == dtype
+    np.testing.assert_allclose(target, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_adam_follows_the_published_recursion():
