@@ -74,7 +74,7 @@ axis.set(
     ylabel="accuracy",
     ylim=(0, 1.02),
 )
-axis.legend(loc="lower right")
+figure.legend(loc="outside upper center", ncols=4, frameon=False)
 
 # %%
 # The vote decides no better than the mean, but it knows when it is in doubt: digits on

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from av.error import FFmpegError
 
 from drm_transformers._errors import ClipError
-from drm_transformers._resampling import resample
+from drm_transformers.resampling import resample
 from drm_transformers.atomic_files import atomic_path
 
 __all__ = ["write_clip", "write_wav"]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solveh_banded
 
-from drm_transformers._resampling import excerpt
+from drm_transformers.resampling import excerpt
 from drm_transformers._world import (
     F0_CEILING,
     F0_FLOOR,

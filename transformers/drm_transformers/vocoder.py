@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import butter, sosfiltfilt
 
-from drm_transformers._resampling import excerpt, resample
+from drm_transformers.resampling import excerpt, resample
 from drm_transformers._world import (
     F0_CEILING,
     F0_FLOOR,
