@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drm_transformers.resampling import resample
 from drm_transformers.clips import ClipError, read_clip
+from drm_transformers.resampling import resample
 from drm_transformers.vocoder import analyze, frame_features, synthesize
 from sklearn_drm.lipspeech.alignments import Word, spoken_part
 from sklearn_drm.lipspeech.experiment_measures import MEASURES, Figure

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from av.error import FFmpegError
 
 from drm_transformers._errors import ClipError
-from drm_transformers.resampling import resample
 from drm_transformers.atomic_files import atomic_path
+from drm_transformers.resampling import resample
 
 __all__ = ["write_clip", "write_wav"]
 

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from drm_transformers._decoding import Decoded, decode
 from drm_transformers._errors import ClipError
-from drm_transformers.resampling import excerpt, resample
 from drm_transformers.atomic_files import atomic_path
 from drm_transformers.clip_writing import write_clip, write_wav
+from drm_transformers.resampling import excerpt, resample
 
 __all__ = [
     "Clip",

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from drm_transformers._errors import ClipError
-from drm_transformers.resampling import excerpt, resample
 from drm_transformers.clips import Clip, read_clip
 from drm_transformers.mouth import Locator, crop_mouth, locate_mouth
+from drm_transformers.resampling import excerpt, resample
 from drm_transformers.vocoder import analyze, frame_features
 
 __all__ = ["Rows", "clips_to_rows"]

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solveh_banded
 
-from drm_transformers.resampling import excerpt
 from drm_transformers._world import (
     F0_CEILING,
     F0_FLOOR,
@@ -16,6 +15,7 @@ from drm_transformers._world import (
     n_aperiodicity_bands,
 )
 from drm_transformers.mel_spectrum import mel_cepstral_alpha, mel_cepstrum_to_spectrum
+from drm_transformers.resampling import excerpt
 
 __all__ = ["synthesize"]
 

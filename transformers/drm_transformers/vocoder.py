@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import butter, sosfiltfilt
 
-from drm_transformers.resampling import excerpt, resample
 from drm_transformers._world import (
     F0_CEILING,
     F0_FLOOR,
@@ -17,6 +16,7 @@ from drm_transformers._world import (
     import_world,
     n_aperiodicity_bands,
 )
+from drm_transformers.resampling import excerpt, resample
 from drm_transformers.synthesis import synthesize
 
 __all__ = ["FrameSpeech", "WorldFeatures", "analyze", "frame_features", "synthesize"]
