@@ -10,7 +10,12 @@ import sys
 import numpy as np
 import pytest
 
-from sklearn_drm import GGDRMRegressor, TwoViewRegressor
+from sklearn_drm import (
+    BBDRMClassifier,
+    GCDRMClassifier,
+    GGDRMRegressor,
+    TwoViewRegressor,
+)
 
 QUICK = {"fine_tune_epochs": 3, "pretrain_epochs": 2, "n_hidden_units": 8}
 LINE = re.compile(
@@ -140,3 +145,14 @@ def test_callbacks_are_torn_down_when_a_fit_fails():
         model.set_callbacks(told).fit(x, y)
     assert told.torn_down == 1
     model.set_callbacks().set_params(learning_rate=0.01).fit(x, y)
+
+
+@pytest.mark.parametrize("estimator", [BBDRMClassifier, GCDRMClassifier])
+def test_callbacks_of_a_classifier_see_every_epoch_and_are_torn_down(estimator):
+    pytest.importorskip("sklearn.callback")
+    x, _ = two_views()
+    told = Counter()
+    model = estimator(n_hidden_units=5, pretrain_epochs=2, fine_tune_epochs=3)
+    model.set_callbacks(told).fit(x, x[:, 0] > 0)
+    assert told.ended.count("epoch") == model.n_iter_ == 8
+    assert told.ended[-1] == "fit" and told.torn_down == 1

@@ -30,6 +30,7 @@ from sklearn_drm.estimators._parameters import (
     counted_rows,
     hidden_sizes,
 )
+from sklearn_drm.estimators._progress import with_callbacks
 from sklearn_drm.estimators._training import Views
 from sklearn_drm.learning.parameters import flatten_chain
 from sklearn_drm.learning.relation import RelationTraining
@@ -275,6 +276,7 @@ class ChainClassifier(ChainFitting):
         """
         return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Any:
         """Fit both directions to rows and their labels.
 
