@@ -185,6 +185,25 @@ def test_std_is_calibrated_on_new_rows():
         assert 0.85 < np.mean(((truth - mean) / std) ** 2) < 1.15
 
 
+def test_std_is_calibrated_where_groups_differ_in_spread():
+    # Eight of eighty groups are held out: their own spread is a matter of chance.
+    rng = np.random.default_rng(2)
+    groups = np.repeat(np.arange(80), 20)
+    errors = []
+    for seed in range(6):
+        loud = np.exp(0.7 * rng.standard_normal((80, 1)))[groups]
+        x, y = (
+            loud * rng.standard_normal((1600, 2)),
+            loud * rng.standard_normal((1600, 2)),
+        )
+        y += 0.5 * x
+        model = GGDRMRegressor(1, 4, fine_tune_epochs=3, random_state=seed)
+        model.fit(x, y, groups=groups)
+        mean, std = model.predict_y(x, return_std=True)
+        errors.append(np.log(np.mean(((y - mean) / std) ** 2)))
+    assert np.abs(errors).mean() < 0.05
+
+
 def test_targets_choose_the_columns_that_count():
     x, y = two_views(1500)
     rng = np.random.default_rng(1)

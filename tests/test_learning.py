@@ -38,7 +38,6 @@ from sklearn_drm.learning.fine_tuning import (
     tune_network,
 )
 from sklearn_drm.learning.gradient import (
-    add_product,
     add_statistics,
     centre_gradient,
     uncentre_increment,
@@ -277,7 +276,7 @@ def test_average_of_the_parameters(stride):
         vector = rng.normal(size=3)
         average.follow(vector)
         keep = min(0.99, n / (n + 9))
-        if n >= 100 and stride > 1:
+        if n >= 32 and stride > 1:
             if n % stride == 0:
                 expected = keep**stride * expected + (1 - keep**stride) * vector
         else:
@@ -285,28 +284,11 @@ def test_average_of_the_parameters(stride):
         np.testing.assert_allclose(average.value, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("layout", ["C", "transposed", "mixed"])
-def test_products_are_added_in_place(dtype, layout):
-    rng = np.random.default_rng(13)
-    left, right = (rng.normal(size=(7, n)).astype(dtype) for n in (3, 4))
-    target = rng.normal(size=(3, 4)).astype(dtype)
-    if layout == "transposed":
-        target = np.ascontiguousarray(target.T).T
-    if layout == "mixed":
-        left = left.astype(np.float32 if dtype == np.float64 else np.float64)
-    expected = target - 0.5 * np.einsum("ni,nj->ij", left, right)
-    same = target
-    add_product(left, right, -0.5, target)
-    assert target is same and target.dtype == dtype
-    np.testing.assert_allclose(target, expected, rtol=1e-5, atol=1e-6)
-
-
 def test_adam_follows_the_published_recursion():
     rng = np.random.default_rng(9)
     optimizer = Adam()
     first = second = np.zeros(4)
-    for step in range(1, 6):
+    for step in range(1, 60):
         g = rng.normal(size=4)
         first = 0.9 * first + 0.1 * g
         second = 0.999 * second + 0.001 * g**2
@@ -316,6 +298,22 @@ def test_adam_follows_the_published_recursion():
             / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
         )
         np.testing.assert_allclose(optimizer.step(g, 0.01), expected, rtol=1e-10)
+
+
+def test_strided_adam_takes_its_root_now_and_then():
+    rng = np.random.default_rng(9)
+    optimizer = Adam(beta_2=0.98, stride=4)
+    first = second = np.zeros(4)
+    for step in range(1, 60):
+        g = rng.normal(size=4)
+        first = 0.9 * first + 0.1 * g
+        second = 0.98 * second + 0.02 * g**2
+        if step <= 32 or step % 4 == 0:
+            root = np.sqrt(second / (1 - 0.98**step)) + 1e-8
+        expected = 0.01 * (first / (1 - 0.9**step)) / root
+        buffer = g.copy()
+        assert optimizer.step(buffer, 0.01, out=buffer) is buffer
+        np.testing.assert_allclose(buffer, expected, rtol=1e-10)
 
 
 @given(st.integers(1, 300), st.integers(1, 120), st.integers(0, 2**32 - 1))
@@ -360,33 +358,37 @@ def conditional_log_likelihood(chain, x, y):
 
 @pytest.mark.parametrize("clamp", ["none", "alternate"])
 def test_contrastive_divergence_learns_the_distribution(clamp):
-    rng = np.random.default_rng(10)
-    x, y = mixture(rng)
-    flat = flatten_chain(make_chain(hidden=(4,), seed=7, scale=0.3))
-    flat.vector[sum(weight.size for weight in flat.chain.weights) :] = 0
-    trainer = ContrastiveDivergence(flat, n_gibbs_steps=5, clamp=clamp)
-    pretrain(
-        trainer,
-        x,
-        y,
-        np.ones(len(x)),
-        n_epochs=60,
-        batch_size=100,
-        learning_rate=0.01,
-        rng=rng,
-    )
+    x, y = mixture(np.random.default_rng(10))
     covariance = np.corrcoef(np.hstack([x, y]).T)
     full = np.linalg.slogdet(covariance)[1]
     of_x = np.linalg.slogdet(covariance[:2, :2])[1]
     of_y = np.linalg.slogdet(covariance[2:, 2:])[1]
     constant = -0.5 * 5 * (np.log(2 * np.pi) + 1)
+    reached = []
+    # One run ends a tenth of a nat above or below another.
+    for seed in range(6):
+        flat = flatten_chain(make_chain(hidden=(4,), seed=7, scale=0.3))
+        flat.vector[sum(weight.size for weight in flat.chain.weights) :] = 0
+        trainer = ContrastiveDivergence(flat, n_gibbs_steps=5, clamp=clamp)
+        pretrain(
+            trainer,
+            x,
+            y,
+            np.ones(len(x)),
+            n_epochs=60,
+            batch_size=100,
+            learning_rate=0.01,
+            rng=np.random.default_rng(seed),
+        )
+        if clamp == "none":
+            reached.append(exact.log_likelihood(flat.chain, x, y).mean())
+        else:
+            reached.append(conditional_log_likelihood(flat.chain, x, y))
     # The best full-covariance Gaussian is the thing to beat.
     if clamp == "none":
-        reached = exact.log_likelihood(flat.chain, x, y).mean()
-        assert reached > constant - 0.5 * full + 0.2
+        assert np.mean(reached) > constant - 0.5 * full + 0.2
     else:
-        reached = conditional_log_likelihood(flat.chain, x, y)
-        assert reached > constant - 0.5 * (2 * full - of_x - of_y) + 0.3
+        assert np.mean(reached) > constant - 0.5 * (2 * full - of_x - of_y) + 0.3
 
 
 def test_divergence_is_raised_not_returned():

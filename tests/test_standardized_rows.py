@@ -143,3 +143,27 @@ def test_read_out_of_other_columns_is_a_ridge_regression(weighted, monkeypatch):
     squared = np.square(goal - source[:, [0, 1, 2, 3, 0, 1]])
     expected = np.average(squared, axis=0, weights=weight)
     np.testing.assert_allclose(residual, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_variance_ratio_is_that_of_all_rows_to_the_held_out_ones(weighted):
+    rng = np.random.default_rng(6)
+    held = rng.normal(size=(40, 5)) * [1, 1, 30, 0.02, 1] + 1
+    train = rng.normal(size=(300, 5)) + 1
+    held[:, 4] = 2.0
+    weights = [rng.uniform(0, 2, len(v)) if weighted else None for v in (held, train)]
+    ratio = _training.variance_ratio_to_held_out(held, weights[0], train, weights[1])
+
+    def variance(values, weight):
+        mean = np.average(values, axis=0, weights=weight)
+        return np.average((values - mean) ** 2, axis=0, weights=weight)
+
+    mass = [
+        len(v) if w is None else w.sum()
+        for v, w in zip((held, train), weights, strict=True)
+    ]
+    parts = [variance(v, w) for v, w in zip((held, train), weights, strict=True)]
+    overall = (mass[0] * parts[0] + mass[1] * parts[1]) / sum(mass)
+    np.testing.assert_allclose(ratio[:2], overall[:2] / parts[0][:2], rtol=1e-10)
+    # Never more than four times; a constant column says nothing.
+    assert ratio[2:].tolist() == [0.25, 4.0, 1.0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
+from sklearn_drm.core.draws import bernoulli_draws, random_integers
 from sklearn_drm.core.units import Bernoulli, Gaussian
 from tests import chains
 
@@ -164,3 +165,47 @@ def test_float32_stays_float32():
     assert layer.sample(field, rng).dtype == np.float32
     assert layer.mean(field).dtype == np.float32
     assert layer.log_normalizer(field).dtype == np.float32
+
+
+class EveryInteger:
+    """A generator whose words hold each 16-bit integer once."""
+
+    def integers(self, low, high, *, size, dtype):
+        assert (low, high, dtype) == (0, 2**64, np.uint64)
+        words = np.random.default_rng(4).permutation(2**16).astype(np.uint16)
+        assert size == words.view(np.uint64).size
+        return words.view(np.uint64)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("field", [-40.0, -9.0, -0.3, 0.0, 2.5, 11.0, 40.0])
+def test_binary_draws_have_their_probability_to_sixteen_bits(dtype, field):
+    p = 1 / (1 + np.exp(-field - 0.5))
+    fields = np.full((2**16, 1), field, dtype=dtype)
+    drawn = Bernoulli(np.full(1, 0.5, dtype)).sample(fields, EveryInteger())
+    again = bernoulli_draws(np.full((2**16, 1), p, dtype), EveryInteger())
+    for draws in (drawn, again):
+        assert draws.dtype == dtype and draws.shape == fields.shape
+        assert set(np.unique(draws)) <= {0, 1}
+        # Half a step of rounding, and that of tanh in this type.
+        assert abs(draws.sum(dtype=np.float64) - p * 2**16) < 0.51
+
+
+def test_binary_draws_are_independent():
+    rng = np.random.default_rng(5)
+    draws = bernoulli_draws(np.full((20_000, 6), 0.3), rng) - 0.3
+    correlation = draws.T @ draws / len(draws) / 0.21
+    np.testing.assert_allclose(correlation, np.eye(6), atol=0.035)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i1", "i2"])
+@pytest.mark.parametrize("shape", [(3,), (7, 5), (0, 4)])
+def test_random_integers_fill_the_range_of_their_type(dtype, shape):
+    rng = np.random.default_rng(6)
+    assert random_integers(shape, dtype, rng).shape == shape
+    many = random_integers((400, 500), dtype, rng)
+    limits = np.iinfo(dtype)
+    assert many.dtype == np.dtype(dtype)
+    spread = float(limits.max) - float(limits.min)
+    assert abs(many.mean() - (limits.max + limits.min) / 2) < 0.005 * spread
+    assert np.isclose(many.std(), spread / 12**0.5, rtol=0.01)

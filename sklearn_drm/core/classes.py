@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from sklearn_drm.core.chain import Chain, mirror
+from sklearn_drm.core.draws import bernoulli_draws
 from sklearn_drm.core.gibbs import gibbs_sweep
 from sklearn_drm.core.mean_field import lower_bound, mean_field
 from sklearn_drm.core.units import Array, Bernoulli, Categorical, Units
@@ -160,7 +161,7 @@ class PrototypePredictor:
         codes = np.eye(n_classes, dtype=chain.y.bias.dtype)
         codes = np.repeat(codes, self.n_chains, axis=0)
         means = mean_field(mirror(chain), codes, initial=self.initial[::-1]).hidden
-        hidden = [(rng.random(m.shape) < m).astype(m.dtype) for m in means[::-1]]
+        hidden = [bernoulli_draws(m, rng) for m in means[::-1]]
         x = chain.x.sample(hidden[0] @ chain.weights[0].T, rng)
         state = [x, *hidden, codes]
         total = np.zeros((n_classes, chain.x.n_units))

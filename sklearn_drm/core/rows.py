@@ -37,7 +37,7 @@ class Scaling:
     constant: Array
 
     @classmethod
-    def from_rows(cls, rows: Array, weight: Array | None = None) -> Scaling:
+    def from_rows(cls, rows: Rows, weight: Array | None = None) -> Scaling:
         """Weighted mean and standard deviation of the columns, in float64.
 
         Raises
@@ -181,7 +181,7 @@ def blocks(n_rows: int, width: int) -> Iterator[slice]:
 
 
 def _block_average(
-    rows: Array, weight: Array | None, function: Callable[[Array], Array]
+    rows: Rows, weight: Array | None, function: Callable[[Array], Array]
 ) -> Array:
     """Weighted mean over rows of a function of blocks of them, in float64."""
     total = np.zeros(rows.shape[1])

@@ -18,6 +18,7 @@ from sklearn_drm.core.classes import (
     PrototypePredictor,
     given_one_class,
 )
+from sklearn_drm.core.draws import bernoulli_draws
 from sklearn_drm.core.gibbs import sample_chain
 from sklearn_drm.core.model import RelationalModel
 from sklearn_drm.core.model import mirror as mirror_model
@@ -210,7 +211,7 @@ class ChainClassifier(ChainFitting):
         # From the mean field of the label: a start at random, near no label's images,
         # needs many times the sweeps.
         means = self._infer(mirror_model(self.model_), codes)[::-1]
-        hidden = [(rng.random(mean.shape) < mean).astype(mean.dtype) for mean in means]
+        hidden = [bernoulli_draws(mean, rng) for mean in means]
         field = hidden[0] @ chain.weights[0].T
         state = sample_chain(
             chain,

@@ -169,7 +169,7 @@ class ChainFitting(JointDensity):
 
     def _input_dropout(self, views: Views) -> float:
         if self.input_dropout == "auto":
-            return 0.2 if self._stacked(views) else 0.0
+            return 0.25 if self._stacked(views) else 0.0
         return float(self.input_dropout)
 
     def _stacked(self, views: Views) -> bool:
@@ -385,6 +385,11 @@ class ChainFitting(JointDensity):
                 variance = _training.residual_variance(
                     predictor.mean, source, goal, rows.weight
                 )
+                if held is not None:
+                    ratio = _training.variance_ratio_to_held_out(
+                        goal, held.weight, tuned_goal, train.weight
+                    )
+                    variance = (variance * ratio).astype(variance.dtype)
                 predictor = replace(predictor, variance=variance, hidden_variance=False)
             self.predictors_[view] = predictor
 

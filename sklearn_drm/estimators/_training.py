@@ -11,7 +11,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from sklearn_drm.core import chain as chains
 from sklearn_drm.core.predictor import MeanFieldInference, Predictor
-from sklearn_drm.core.rows import Rows, blocks
+from sklearn_drm.core.rows import Rows, Scaling, blocks
 from sklearn_drm.core.units import Array, Gaussian
 from sklearn_drm.learning.feed_forward import FeedForward, unroll
 from sklearn_drm.learning.fine_tuning import pooled_score
@@ -24,6 +24,7 @@ __all__ = [
     "network_predictor",
     "pooled_score",
     "residual_variance",
+    "variance_ratio_to_held_out",
     "unrolled_networks",
     "with_read_out",
 ]
@@ -152,6 +153,44 @@ def residual_variance(
     mass = len(x) if weight is None else weight.sum(dtype=np.float64)
     variance: Array = np.maximum(total / mass, 1e-6).astype(y.dtype)
     return variance
+
+
+def variance_ratio_to_held_out(
+    held: Rows, held_weight: Array | None, train: Rows, train_weight: Array | None
+) -> Array:
+    """Variance of each column over all rows, over that of the held-out rows.
+
+    Multiplies the residual variance of the held-out rows. These are few, with groups
+    very few, and what makes their residuals large or small by chance does the same to
+    their own variance: the ratio estimator of survey sampling takes that out.
+
+    Parameters
+    ----------
+    held, train : ndarray of shape (n_held, n_units) and (n_train, n_units)
+        The rows of one view.
+    held_weight, train_weight : ndarray or None
+        Row weights.
+
+    Returns
+    -------
+    ndarray of shape (n_units,)
+        At least 1/4 and at most 4; 1 for columns constant in the held-out rows.
+
+    References
+    ----------
+    W. Cochran, Sampling Techniques, 3rd ed., Wiley 1977, chapter 6.
+    """
+    parts = []
+    for rows, weight in ((held, held_weight), (train, train_weight)):
+        scaling = Scaling.from_rows(rows, weight)
+        variance = np.where(scaling.constant, 0.0, scaling.scale**2)
+        mass = len(rows) if weight is None else weight.sum(dtype=np.float64)
+        parts.append((variance, mass))
+    (here, few), (there, many) = parts
+    overall = (few * here + many * there) / (few + many)
+    ratio = np.divide(overall, here, out=np.ones_like(overall), where=here > 0)
+    limited: Array = np.clip(ratio, 0.25, 4.0)
+    return limited
 
 
 def with_read_out(

@@ -68,7 +68,7 @@ class GGDRMRegressor(
     dropout : float in [0, 1), default=0.1
         Share of hidden means set to zero while fine-tuning.
     input_dropout : float in [0, 1) or "auto", default="auto"
-        Share of input values set to zero while fine-tuning. "auto": 0.2 where
+        Share of input values set to zero while fine-tuning. "auto": 0.25 where
         ``x_target`` or ``y_target`` leaves columns out, as for views with context
         windows, whose columns say much alike; 0 otherwise.
     averaging : float in [0, 1), default=0.99

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sklearn_drm.core.chain import Chain
+from sklearn_drm.core.draws import bernoulli_draws
 from sklearn_drm.core.gibbs import gibbs_sweep
 from sklearn_drm.core.mean_field import mean_field
 from sklearn_drm.core.rows import Rows, blocks
@@ -177,9 +178,7 @@ class ContrastiveDivergence:
         # Sweeps resample the even layers first, so that they start from the odd ones.
         state: list[Array] = [x, *hidden, y]
         for layer in range(1, last, 2):
-            mean = state[layer]
-            draw = rng.random(mean.shape, dtype=mean.dtype) < mean
-            state[layer] = draw.astype(mean.dtype)
+            state[layer] = bernoulli_draws(state[layer], rng)
         clamped: Sequence[int] = ()
         if self.clamp == "alternate":
             clamped = [0 if self.n_updates % 2 else last]

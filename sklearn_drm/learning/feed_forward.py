@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_drm.core.chain import Chain
+from sklearn_drm.core.draws import random_integers
 from sklearn_drm.core.units import Array, Units, logistic
 
 __all__ = ["FeedForward", "dropout_factor", "forward", "gradient", "unroll"]
@@ -192,12 +192,11 @@ def gradient(
         activation = hidden @ layer_weight
         activation += bias
         hidden = logistic(activation)
+        # The slope is silenced together with the hidden means that it contains.
         slope = 1 - hidden
-        slope *= hidden
         if dropout:
-            factor = dropout_factor(hidden.shape, hidden.dtype, dropout, rng)
-            hidden *= factor
-            slope *= factor
+            hidden *= dropout_factor(hidden.shape, hidden.dtype, dropout, rng)
+        slope *= hidden
         kept.append(slope)
         inputs.append(hidden)
     error = hidden @ network.weights[-1]
@@ -258,13 +257,11 @@ def dropout_factor(
     if rng is None:
         raise ValueError("Dropout needs a random generator.")
     # Few random bits a value: a fraction of the time of one float each.
-    size = math.prod(shape)
     error = abs(round(share * 2**8) / 2**8 - share)
     n_bits = 8 if error <= 0.02 * min(share, 1 - share) else 16
     # The largest share still keeps something, which then stands for all.
     dropped = min(round(share * 2**n_bits), 2**n_bits - 1)
-    words = rng.integers(0, 2**64, size=-(-size * n_bits // 64), dtype=np.uint64)
-    values: Array = words.view(f"u{n_bits // 8}")[:size]
-    factor: Array = (values >= dropped).reshape(shape).astype(dtype)
+    values = random_integers(shape, f"u{n_bits // 8}", rng)
+    factor: Array = (values >= dropped).astype(dtype)
     factor *= 2**n_bits / (2**n_bits - dropped)
     return factor

@@ -35,13 +35,13 @@ _MAX_GRADIENT_NORM = 100.0
 
 _WARM_UP = 0.1
 
-# One in so many updates enters the averaged parameters.
-_AVERAGING_STRIDE = 4
+# At one in so many updates the averaged parameters and Adam's roots follow.
+_STRIDE = 4
 
 
 def tuning_optimizer() -> Adam:
     """Adam with a short memory of the gradients' size, for phases of few updates."""
-    return Adam(beta_2=0.98)
+    return Adam(beta_2=0.98, stride=_STRIDE)
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def descend(
     if optimizer is None:
         optimizer = tuning_optimizer()
     history = History()
-    average = ParameterAverage(vector, schedule.decay, stride=_AVERAGING_STRIDE)
+    average = ParameterAverage(vector, schedule.decay, stride=_STRIDE)
     best, best_score, stale = vector.copy(), -np.inf, 0
     n_batches = -(-n_rows // schedule.batch_size)
     n_updates = schedule.n_epochs * n_batches

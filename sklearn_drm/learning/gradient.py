@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg import get_blas_funcs
 
 from sklearn_drm.core.chain import Chain, hidden_field
 from sklearn_drm.core.units import Array, Units
 
 __all__ = [
-    "add_product",
     "add_statistics",
     "centre_gradient",
     "uncentre_increment",
@@ -94,7 +92,7 @@ def add_statistics(
             products = left.T @ right
             target += products
         else:
-            add_product(left, right, 1.0, target)
+            target += left.T @ right
             continue
         connection = chain.weights[index]
         for end in ends:
@@ -102,26 +100,6 @@ def add_statistics(
                 (connection, products) if end == index else (connection.T, products.T)
             )
             _add(out.units[end], chain.units[end].coupling_statistics(*coupled))
-
-
-def add_product(left: Array, right: Array, factor: float, target: Array) -> None:
-    """target += factor · leftᵀ right, without another array where BLAS can.
-
-    Parameters
-    ----------
-    left, right : ndarray of shape (n, n_left) and (n, n_right)
-        Factors, of one data type.
-    factor : float
-        Multiplies the product.
-    target : ndarray of shape (n_left, n_right)
-        Changed in place.
-    """
-    if not (target.flags.c_contiguous and left.dtype == right.dtype == target.dtype):
-        target += factor * (left.T @ right)
-        return
-    gemm = get_blas_funcs("gemm", dtype=target.dtype)
-    # BLAS counts columns first, so it is given the transposed problem.
-    gemm(factor, right.T, left.T, 1.0, target.T, trans_b=True, overwrite_c=True)
 
 
 def _add(target: Units, statistics: dict[str, Array]) -> None:
@@ -157,7 +135,7 @@ def centre_gradient(gradient: Chain, offsets: Sequence[Array]) -> None:
     for index, weight in enumerate(gradient.weights):
         left = np.array([offsets[index], deltas[index]])
         right = np.array([deltas[index + 1], offsets[index + 1]])
-        add_product(left, right, -1.0, weight)
+        weight -= left.T @ right
 
 
 def uncentre_increment(increment: Chain, offsets: Sequence[Array]) -> None:

@@ -10,8 +10,8 @@ from sklearn_drm.core.units import Array
 
 __all__ = ["Adam", "GradientAscent", "Optimizer", "ParameterAverage", "clip_norm"]
 
-# Updates of which every one enters the average.
-_EVERY_AVERAGED = 100
+# First steps of a phase, at each of which everything is brought up to date.
+_EVERY_STEP = 32
 
 
 class Optimizer(Protocol):
@@ -67,6 +67,9 @@ class Adam:
         Decay of the first and second moment.
     epsilon : float, default=1e-8
         Added to the root of the second moment.
+    stride : int, default=1
+        After the first 32 steps the root is taken at one in so many: roots and
+        divisions take most of a step's time, and the second moment changes slowly.
 
     References
     ----------
@@ -88,10 +91,12 @@ class Adam:
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
+        stride: int = 1,
     ) -> None:
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
+        self.stride = stride
         self.n_steps = 0
         self._state: tuple[Array, Array, Array, Array] | None = None
 
@@ -124,19 +129,21 @@ class Adam:
             )
         self.n_steps += 1
         # The moments are kept without their factors 1 − β: fewer passes over memory.
-        first, second, buffer, increment = self._state
+        first, second, precision, buffer = self._state
         first *= self.beta_1
         first += gradient
         second *= self.beta_2
         np.multiply(gradient, gradient, out=buffer)
         second += buffer
         # Those factors and both bias corrections enter through two scalars.
-        root = float(np.sqrt((1 - self.beta_2) / (1 - self.beta_2**self.n_steps)))
+        if self.n_steps <= _EVERY_STEP or self.n_steps % self.stride == 0:
+            root = float(np.sqrt((1 - self.beta_2) / (1 - self.beta_2**self.n_steps)))
+            np.sqrt(second, out=precision)
+            precision += self.epsilon / root
+            np.divide(1 / root, precision, out=precision)
         scale = (1 - self.beta_1) / (1 - self.beta_1**self.n_steps)
-        np.sqrt(second, out=buffer)
-        buffer += self.epsilon / root
-        increment = np.divide(first, buffer, out=increment if out is None else out)
-        increment *= learning_rate * scale / root
+        increment = np.multiply(first, precision, out=buffer if out is None else out)
+        increment *= learning_rate * scale
         return increment
 
 
@@ -150,7 +157,7 @@ class ParameterAverage:
     decay : float in [0, 1)
         Decay per update; 0: the average is the last parameters.
     stride : int, default=1
-        After the first hundred updates one in so many is looked at: later ones move
+        After the first 32 updates one in so many is looked at: later ones move
         the parameters too little to look at each.
 
     Attributes
@@ -185,7 +192,7 @@ class ParameterAverage:
             The parameters.
         """
         self.n_updates += 1
-        stride = 1 if self.n_updates < _EVERY_AVERAGED else self.stride
+        stride = 1 if self.n_updates < _EVERY_STEP else self.stride
         if self.n_updates % stride:
             return
         keep = min(self.decay, self.n_updates / (self.n_updates + 9.0)) ** stride

@@ -1,0 +1,74 @@
+"""Random draws from few bits each, in a fraction of the time of one float each."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["bernoulli_draws", "random_integers"]
+
+
+def random_integers(
+    shape: tuple[int, ...], dtype: str, rng: np.random.Generator
+) -> NDArray[Any]:
+    """Integers that are uniform over the whole range of their type.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the result.
+    dtype : {"u1", "u2", "i1", "i2"}
+        NumPy's name of the type.
+    rng : numpy.random.Generator
+        Source of the draws.
+
+    Returns
+    -------
+    ndarray of int
+        The integers, cut from words of 64 bits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm.core.draws import random_integers
+    >>> random_integers((2, 3), "u1", np.random.default_rng(0)).shape
+    (2, 3)
+    """
+    size = math.prod(shape)
+    n_words = -(-size * np.dtype(dtype).itemsize // 8)
+    words = rng.integers(0, 2**64, size=n_words, dtype=np.uint64)
+    return words.view(dtype)[:size].reshape(shape)
+
+
+def bernoulli_draws(
+    probability: NDArray[Any], rng: np.random.Generator
+) -> NDArray[Any]:
+    """Ones with the given probabilities, else zeros.
+
+    Parameters
+    ----------
+    probability : ndarray of float
+        Probabilities, of any shape.
+    rng : numpy.random.Generator
+        Source of the draws.
+
+    Returns
+    -------
+    ndarray
+        Zeros and ones, of the probabilities' shape and type. Probabilities are
+        rounded to multiples of 2⁻¹⁶.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm.core.draws import bernoulli_draws
+    >>> bernoulli_draws(np.array([0.0, 1.0]), np.random.default_rng(0))
+    array([0., 1.])
+    """
+    threshold = probability * 2**16
+    threshold -= 0.5
+    drawn = random_integers(threshold.shape, "u2", rng) < threshold
+    return drawn.astype(threshold.dtype)
