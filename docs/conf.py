@@ -16,7 +16,10 @@ copyright = "2026, The sklearn-drm developers"
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.extlinks",
     "sphinx.ext.mathjax",
+    # Formulas are set without a network too.
+    "sphinx-mathjax-offline",
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
@@ -32,10 +35,16 @@ myst_heading_anchors = 3
 numpydoc_show_class_members = False
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
+# Not intersphinx: these pages are built without a network.
+_SKLEARN = "https://scikit-learn.org/stable/modules/generated/sklearn."
+extlinks = {"sklearn": (f"{_SKLEARN}%s.html", "%s")}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-drm"
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_theme_options = {
     "show_prev_next": True,
     "navbar_align": "left",
@@ -45,6 +54,7 @@ html_theme_options = {
 }
 html_sidebars = {
     "getting_started": [],
+    "experiment": [],
     "auto_examples/**": ["sidebar-nav-bs"],
 }
 
@@ -84,7 +94,7 @@ def _escape(app, what, name, obj, options, lines):
 
 
 def _pictures(app):
-    draw_imports(HERE.parent, HERE / "generated" / "imports.svg")
+    draw_imports(HERE / "generated" / "imports.svg")
 
 
 def setup(app):
