@@ -32,6 +32,8 @@ suppress_warnings = ["config.cache"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 
+# Single backquotes in docstrings are code.
+default_role = "literal"
 numpydoc_show_class_members = False
 autosummary_generate = True
 autodoc_typehints = "none"
@@ -39,6 +41,9 @@ toc_object_entries_show_parents = "hide"
 # Not intersphinx: these pages are built without a network.
 _SKLEARN = "https://scikit-learn.org/stable/modules/generated/sklearn."
 extlinks = {"sklearn": (f"{_SKLEARN}%s.html", "%s")}
+
+# Quotes in types of parameters are code.
+smartquotes = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-drm"
@@ -58,6 +63,27 @@ html_sidebars = {
     "auto_examples/**": ["sidebar-nav-bs"],
 }
 
+GALLERY = (
+    "plot_digits_halves.py",
+    "plot_lips_speech.py",
+    "plot_missing_view.py",
+    "plot_grid_search.py",
+    "plot_hidden_units.py",
+    "plot_likelihood_sampling.py",
+    "plot_digits_family.py",
+)
+
+
+class GalleryOrder:
+    """Sorts the examples; sphinx-gallery makes it from the folder of the sources."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, name):
+        return GALLERY.index(name)
+
+
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
@@ -71,7 +97,7 @@ sphinx_gallery_conf = {
     # Displays and estimators at the end of a block are shown by their pictures.
     "capture_repr": ("_repr_html_",),
     "matplotlib_animations": False,
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": GalleryOrder,
     "plot_gallery": "True",
 }
 # pysptk and pyworld import a module that setuptools is about to drop.

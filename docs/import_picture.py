@@ -15,8 +15,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 PLACES = {
     "lipspeech": (7.6, 6.2),
     "inspection": (1.8, 5.2),
-    "two_view": (5.0, 4.1),
-    "onnx_export": (0.7, 4.4),
+    "two_view": (4.7, 4.1),
+    "onnx_export": (0.7, 4.3),
     "estimators": (5.6, 2.8),
     "metrics": (9.5, 4.1),
     "learning": (5.6, 1.4),
@@ -27,8 +27,8 @@ PLACES = {
 # Modules that share the box of another one.
 SHARED = {"swap_views": "two_view", "views": "two_view", "fitted_view": "two_view"}
 TITLES = {"two_view": "two_view, swap_views"}
-WIDTHS = {"two_view": 2.25, "drm_transformers": 1.9}
-WIDTH, HEIGHT = 1.5, 0.62
+WIDTHS = {"two_view": 2.5, "drm_transformers": 2.1}
+WIDTH, HEIGHT = 1.5, 0.68
 
 
 def part_of(module: str) -> str | None:
@@ -90,7 +90,7 @@ def draw_imports(target: Path) -> None:
         If a part imports another one that is not below it.
     """
     sizes, found = count_imports()
-    figure = Figure(figsize=(10.4, 5.6))
+    figure = Figure(figsize=(9.2, 4.97))
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set(xlim=(-0.5, 13.2), ylim=(-0.55, 6.85), aspect="equal")
     axis.set_axis_off()
