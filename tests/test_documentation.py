@@ -20,6 +20,9 @@ MODULES = (
     "sklearn_drm.inspection",
     "sklearn_drm.metrics",
     "sklearn_drm.lipspeech",
+    "sklearn_drm.lipspeech.systems",
+    "sklearn_drm.onnx_export",
+    "sklearn_drm.versioned",
     "drm_transformers",
 )
 OURS = ("sklearn_drm", "drm_transformers")
@@ -27,7 +30,7 @@ NAMES = [
     f"{module}.{name}"
     for module in MODULES
     for name in importlib.import_module(module).__all__
-    if not name.startswith("__")
+    if not name.startswith("__") and name != "DEFAULT"  # a string
 ]
 
 
