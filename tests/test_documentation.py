@@ -114,8 +114,9 @@ def missing_sections(path, thing):
         returns = inspect.signature(thing).return_annotation
         if str(returns) != "None" and not (doc["Returns"] or doc["Yields"]):
             lacks.append("Returns")
-        if "ValueError" in raised(thing) - {e.type or e.name for e in doc["Raises"]}:
-            lacks.append("Raises: ValueError")
+        listed = {e.type or e.name for e in doc["Raises"]}
+        if unlisted := sorted(raised(thing) - listed):
+            lacks.append(f"Raises: {', '.join(unlisted)}")
     top_level = path in NAMES
     if top_level and not doc["Examples"]:
         lacks.append("Examples")
