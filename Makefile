@@ -21,5 +21,6 @@ test:
 quick:
 	$(PYTHON) -m pytest -m "not slow"
 
+# -E: pages of names that are new since the last build are found only without its cache.
 docs:
-	PYTHONPATH=.:transformers $(PYTHON) -m sphinx -W --keep-going -b html docs docs/_build/html
+	PYTHONPATH=.:transformers $(PYTHON) -m sphinx -E -W --keep-going -b html docs docs/_build/html

@@ -16,7 +16,10 @@ copyright = "2026, The sklearn-drm developers"
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.extlinks",
     "sphinx.ext.mathjax",
+    # Formulas are set without a network too.
+    "sphinx-mathjax-offline",
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
@@ -29,13 +32,24 @@ suppress_warnings = ["config.cache"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 
+# Single backquotes in docstrings are code.
+default_role = "literal"
 numpydoc_show_class_members = False
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
+# Not intersphinx: these pages are built without a network.
+_SKLEARN = "https://scikit-learn.org/stable/modules/generated/sklearn."
+extlinks = {"sklearn": (f"{_SKLEARN}%s.html", "%s")}
+
+# Quotes in types of parameters are code.
+smartquotes = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-drm"
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_theme_options = {
     "show_prev_next": True,
     "navbar_align": "left",
@@ -45,8 +59,30 @@ html_theme_options = {
 }
 html_sidebars = {
     "getting_started": [],
+    "experiment": [],
     "auto_examples/**": ["sidebar-nav-bs"],
 }
+
+GALLERY = (
+    "plot_digits_halves.py",
+    "plot_lips_speech.py",
+    "plot_missing_view.py",
+    "plot_grid_search.py",
+    "plot_hidden_units.py",
+    "plot_likelihood_sampling.py",
+    "plot_digits_family.py",
+)
+
+
+class GalleryOrder:
+    """Sorts the examples; sphinx-gallery makes it from the folder of the sources."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, name):
+        return GALLERY.index(name)
+
 
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
@@ -61,7 +97,7 @@ sphinx_gallery_conf = {
     # Displays and estimators at the end of a block are shown by their pictures.
     "capture_repr": ("_repr_html_",),
     "matplotlib_animations": False,
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": GalleryOrder,
     "plot_gallery": "True",
 }
 # pysptk and pyworld import a module that setuptools is about to drop.
@@ -84,7 +120,7 @@ def _escape(app, what, name, obj, options, lines):
 
 
 def _pictures(app):
-    draw_imports(HERE.parent, HERE / "generated" / "imports.svg")
+    draw_imports(HERE / "generated" / "imports.svg")
 
 
 def setup(app):

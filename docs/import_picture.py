@@ -8,88 +8,139 @@ from pathlib import Path
 import grimp
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-# Place (across, up) of each part: what is lower never imports what is higher.
+# Centre (across, up) of the box of each part: what is lower never imports what is
+# higher. No arrow between two boxes passes a third one.
 PLACES = {
-    "sklearn_drm.lipspeech": (1.3, 5),
-    "sklearn_drm.inspection": (0.0, 4),
-    "sklearn_drm.two_view, swap_views, metrics": (1.7, 3),
-    "sklearn_drm.estimators": (0.75, 2),
-    "sklearn_drm.learning": (0.05, 1),
-    "sklearn_drm.core": (0.95, 0),
-    "drm_transformers": (2.6, 3),
+    "lipspeech": (7.6, 6.2),
+    "inspection": (1.8, 5.2),
+    "two_view": (4.7, 4.1),
+    "onnx_export": (0.7, 4.3),
+    "estimators": (5.6, 2.8),
+    "metrics": (9.5, 4.1),
+    "learning": (5.6, 1.4),
+    "versioned": (8.9, 2.0),
+    "core": (2.4, 0.0),
+    "drm_transformers": (12.0, 4.1),
 }
-COMPOSITION = "sklearn_drm.two_view, swap_views, metrics"
+# Modules that share the box of another one.
+SHARED = {"swap_views": "two_view", "views": "two_view", "fitted_view": "two_view"}
+TITLES = {"two_view": "two_view, swap_views"}
+WIDTHS = {"two_view": 2.5, "drm_transformers": 2.1}
+WIDTH, HEIGHT = 1.5, 0.68
 
 
 def part_of(module: str) -> str | None:
-    """The box that a module belongs to; None for the package's own ``__init__``."""
-    if module.split(".")[0] == "drm_transformers":
-        return "drm_transformers"
-    pieces = module.split(".")
-    if len(pieces) == 1:
+    """The box that a module belongs to; None for a package's own ``__init__``.
+
+    Raises
+    ------
+    KeyError
+        For a module that has no box yet.
+    """
+    package, *rest = module.split(".")
+    if package == "drm_transformers":
+        return package
+    if not rest or rest[0] == "_version":
         return None
-    name = ".".join(pieces[:2])
-    return name if name in PLACES else COMPOSITION
+    part = SHARED.get(rest[0], rest[0])
+    if part not in PLACES:
+        raise KeyError(f"give {module} a place in {Path(__file__).name}")
+    return part
 
 
-def count_imports() -> Counter[tuple[str, str]]:
-    """Number of module-to-module imports between parts."""
+def count_imports() -> tuple[Counter[str], Counter[tuple[str, str]]]:
+    """Modules of each part, and imports of modules between parts."""
     graph = grimp.build_graph("sklearn_drm", "drm_transformers", cache_dir=None)
+    sizes: Counter[str] = Counter()
     found: Counter[tuple[str, str]] = Counter()
     for importer in graph.modules:
+        start = part_of(importer)
+        if start is None:
+            continue
+        sizes[start] += 1
         for imported in graph.find_modules_directly_imported_by(importer):
-            pair = (part_of(importer), part_of(imported))
-            if None not in pair and pair[0] != pair[1]:
-                found[pair] += 1  # type: ignore[index]
-    return found
+            end = part_of(imported)
+            if end is not None and end != start:
+                found[start, end] += 1
+    return sizes, found
 
 
-def draw_imports(root: Path, target: Path) -> None:
-    """Write the picture as SVG."""
-    figure = Figure(figsize=(8.6, 5.6))
+def _box(
+    middle: tuple[float, float], size: tuple[float, float], face: str, edge: str
+) -> FancyBboxPatch:
+    (x, y), (width, height) = middle, size
+    return FancyBboxPatch(
+        (x - width / 2, y - height / 2),
+        width,
+        height,
+        boxstyle="round,pad=0,rounding_size=0.12",
+        facecolor=face,
+        edgecolor=edge,
+    )
+
+
+def draw_imports(target: Path) -> None:
+    """Write the picture as SVG.
+
+    Raises
+    ------
+    ValueError
+        If a part imports another one that is not below it.
+    """
+    sizes, found = count_imports()
+    figure = Figure(figsize=(9.2, 4.97))
     axis = figure.add_axes((0, 0, 1, 1))
-    axis.set(xlim=(-0.62, 2.95), ylim=(-0.45, 5.45))
+    axis.set(xlim=(-0.5, 13.2), ylim=(-0.55, 6.85), aspect="equal")
     axis.set_axis_off()
-    for (importer, imported), count in sorted(count_imports().items()):
-        (x0, y0), (x1, y1) = PLACES[importer], PLACES[imported]
-        axis.annotate(
-            "",
-            xy=(x1, y1),
-            xytext=(x0, y0),
-            arrowprops={
-                "arrowstyle": "-|>",
-                "color": "0.45",
-                "linewidth": 0.6 + 0.16 * min(count, 12),
-                "shrinkA": 20,
-                "shrinkB": 20,
-            },
+    axis.add_patch(_box((5.05, 3.1), (10.6, 7.1), "#f4f8fc", "none"))
+    axis.text(-0.05, 6.35, "sklearn_drm", fontsize=12, color="#2166ac", weight="bold")
+
+    boxes = {}
+    for part, place in PLACES.items():
+        other = part == "drm_transformers"
+        colours = ("#fde9cf", "#b35806") if other else ("#dbe9f6", "#2166ac")
+        boxes[part] = _box(place, (WIDTHS.get(part, WIDTH), HEIGHT), *colours)
+        axis.add_patch(boxes[part])
+        x, y = place
+        axis.text(x, y + 0.1, TITLES.get(part, part), ha="center", va="center")
+        plural = "module" if sizes[part] == 1 else "modules"
+        axis.text(
+            x,
+            y - 0.16,
+            f"{sizes[part]} {plural}",
+            ha="center",
+            va="center",
+            fontsize=7.5,
+            color="0.35",
         )
+    for (importer, imported), count in sorted(found.items()):
+        start, end = PLACES[importer], PLACES[imported]
+        if end[1] >= start[1]:
+            raise ValueError(f"{importer} imports {imported}, which is not below it")
+        arrow = FancyArrowPatch(
+            start,
+            end,
+            patchA=boxes[importer],
+            patchB=boxes[imported],
+            shrinkA=0,
+            shrinkB=2,
+            arrowstyle="-|>",
+            mutation_scale=12,
+            color="0.4",
+            linewidth=0.8 + 0.12 * min(count, 12),
+        )
+        axis.add_patch(arrow)
+        (x0, y0), (x1, y1) = start, end
         axis.text(
             (x0 + x1) / 2,
             (y0 + y1) / 2,
             str(count),
-            fontsize=8,
+            fontsize=9,
             ha="center",
             va="center",
-            color="0.25",
-            bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "linewidth": 0},
-        )
-    for part, (x, y) in PLACES.items():
-        title = part.replace("sklearn_drm.two_view, ", "sklearn_drm.two_view,\n")
-        other = part == "drm_transformers"
-        axis.text(
-            x,
-            y,
-            title,
-            ha="center",
-            va="center",
-            fontsize=10,
-            bbox={
-                "boxstyle": "round,pad=0.5",
-                "facecolor": "#fde9cf" if other else "#dbe9f6",
-                "edgecolor": "#b35806" if other else "#2166ac",
-            },
+            bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "linewidth": 0},
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as file:

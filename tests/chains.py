@@ -9,7 +9,9 @@ import numpy as np
 from sklearn_drm.core.chain import Chain, random_chain
 from sklearn_drm.core.units import Bernoulli, Categorical, Gaussian
 
-KINDS = ("gaussian", "bernoulli", "categorical")
+# Types whose values can be listed.
+DISCRETE = ("bernoulli", "categorical")
+KINDS = ("gaussian", *DISCRETE)
 
 
 def make_view(kind, n_units, rng, scale=1.0):

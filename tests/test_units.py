@@ -26,7 +26,7 @@ def enumerated(layer, field):
     return values, log_p
 
 
-@pytest.mark.parametrize("kind", ["bernoulli", "categorical"])
+@pytest.mark.parametrize("kind", chains.DISCRETE)
 @pytest.mark.parametrize("seed", range(3))
 def test_discrete_layers_match_enumeration(kind, seed):
     layer, field, _ = layer_and_field(kind, seed=seed)

@@ -53,6 +53,8 @@ ReconstructionDisplay.from_estimator(
 
 # %%
 # A half put together with its prediction is a whole digit.
+
+# sphinx_gallery_thumbnail_number = 3
 rows = slice(0, 12)
 completed = {
     "original": np.dstack(

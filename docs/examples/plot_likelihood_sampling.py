@@ -48,10 +48,10 @@ drawn_x, drawn_y = model.sample(1500, random_state=0)
 figure, axes = plt.subplots(
     1, 3, figsize=(10, 3.4), layout="constrained", sharex=True, sharey=True
 )
-axes[0].plot(x[:1500], y[:1500], ".", markersize=2)
+axes[0].plot(x, y, ".", markersize=2)
 axes[0].set(title="data", xlabel="x", ylabel="y")
 axes[1].pcolormesh(across, up, density, cmap="magma", rasterized=True)
-axes[1].set(title="density p(x, y)", xlabel="x")
+axes[1].set(title="density p(x, y)", xlabel="x", xlim=(-3, 3), ylim=(-2.6, 2.6))
 axes[2].plot(drawn_x[:, 0], drawn_y, ".", markersize=2, color="tab:orange")
 axes[2].set(title="draws of pairs", xlabel="x")
 

@@ -91,6 +91,8 @@ for title, rows in (
 
 # %%
 # Some left halves fit several digits. Draws of the right half show which:
+
+# sphinx_gallery_thumbnail_number = 2
 chosen = [int(np.flatnonzero(test_digit == digit)[0]) for digit in (0, 3, 4, 7)]
 draws = model.sample_y(test_left[chosen], 8, random_state=0)
 figure, axes = plt.subplots(4, 10, figsize=(9, 3.9), layout="constrained")

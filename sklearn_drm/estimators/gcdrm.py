@@ -47,13 +47,14 @@ class GCDRMClassifier(
     pretrain_epochs : int, default=30
         Passes of pre-training over the rows.
     pretrain_learning_rate : float, default=0.01
-        Initial step size of pre-training (Adam).
+        Initial step size of pre-training (Adam); it falls linearly to a tenth.
     n_gibbs_steps : int, default=5
         k of contrastive divergence.
     fine_tune_epochs : int, default=30
         Largest number of passes of fine-tuning.
     learning_rate : float, default=0.005
-        Initial step size of fine-tuning (Adam).
+        Largest step size of fine-tuning (Adam); it rises to it over the first tenth
+        of the updates and falls along a cosine after that.
     batch_size : int or "auto", default="auto"
         Rows in a batch. "auto": one for every 150 rows, but no fewer than 20 and no
         more than 100.

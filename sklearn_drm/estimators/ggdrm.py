@@ -41,7 +41,7 @@ class GGDRMRegressor(
     pretrain_epochs : int, default=1
         Passes of contrastive divergence over the rows.
     pretrain_learning_rate : float, default=0.003
-        Initial step size of pre-training (Adam).
+        Initial step size of pre-training (Adam); it falls linearly to a tenth.
     n_gibbs_steps : int, default=1
         k of contrastive divergence. One is enough before fine-tuning; where the chain
         itself is to predict, be sampled or give densities, 3 to 10 with more epochs
@@ -127,9 +127,20 @@ class GGDRMRegressor(
 
     Notes
     -----
-    E = ½Σ(x−b)²/σ_x² + ½Σ(y−d)²/σ_y² − (x/σ_x²)ᵀW_1h_1 − Σ h_lᵀW_{l+1}h_{l+1}
-    − h_LᵀW_{L+1}(y/σ_y²) − Σ c_lᵀh_l, with z = log σ² learned. The views are
-    standardised inside with the training rows' moments.
+    The density is :math:`p(x, y) = \sum_h e^{-E} / Z` with the energy
+
+    .. math::
+
+        E = \tfrac12 \sum_i \frac{(x_i-b_i)^2}{\sigma_{x,i}^2}
+        + \tfrac12 \sum_k \frac{(y_k-d_k)^2}{\sigma_{y,k}^2}
+        - \sum_{l=1}^{L} c_l^\top h_l
+
+        - \left(\frac{x}{\sigma_x^2}\right)^{\!\top} W_1 h_1
+        - \sum_{l=1}^{L-1} h_l^\top W_{l+1} h_{l+1}
+        - h_L^\top W_{L+1} \frac{y}{\sigma_y^2}
+
+    and :math:`z = \log \sigma^2` learned. The views are standardised inside with the
+    training rows' moments.
 
     References
     ----------

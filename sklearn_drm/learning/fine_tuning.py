@@ -55,7 +55,7 @@ class Schedule:
     batch_size : int
         Rows in a batch.
     learning_rate : float
-        Initial step size of Adam.
+        Largest step size of Adam.
     n_iter_no_change : int
         Passes without a gain of ``tol`` in the validation score that end it.
     tol : float

@@ -75,31 +75,31 @@ class LipSpeechConverter(BaseEstimator):  # type: ignore[misc]
     regressor : two-way regressor, optional
         Has `fit(X, y)`, `predict_y(X)` and `predict_x(y)`; None: the
         `GGDRMRegressor` that measured best for this use.
-    context : int, range [0, inf)
+    context : int, range [0, inf), default=4
         Neighbouring frames on each side that are stacked on both views.
-    remove_clip_mean : bool
+    remove_clip_mean : bool, default=True
         Remove each clip's mean from its lip features: where the mouth lies and
         how it is lit says nothing about the sound. It is given back from the
         target face on output.
-    n_lip_components : int, range [1, inf)
+    n_lip_components : int, range [1, inf), default=40
         Principal components kept of the lip images' discrete cosine transform.
-    n_cepstra : int, range [2, inf)
+    n_cepstra : int, range [2, inf), default=32
         Mel-cepstral coefficients, c0 included.
-    excitation : {'joint', 'ridge'}
+    excitation : {'joint', 'ridge'}, default='joint'
         Predict log f0, voicing and aperiodicity as further columns of the speech
         view, or by a ridge regression of their own.
-    combine : {'centre', 'average'}
+    combine : {'centre', 'average'}, default='centre'
         With context, take each frame from the middle of its own prediction, or
         average all predictions of it.
-    restore_level : bool
+    restore_level : bool, default=True
         Give loudness and voicing of generated speech the spread they have in the
         training clips. A conditional mean has less, which fills the pauses and
         flattens the rest. Figures of an evaluation do not use it.
     settings : FeatureSettings, optional
         How the clips were read; kept for reading further ones alike.
-    random_state : int or None
+    random_state : int or None, default=None
         Seed of the regressor.
-    verbose : int
+    verbose : int, default=0
         Passed to the regressor if it has it.
 
     Attributes

@@ -28,6 +28,7 @@ def stop_by_group(
     network : sklearn.neural_network.MLPRegressor
         Not yet fitted; `max_iter`, `tol` and `n_iter_no_change` as in its own fit.
     X, Y : ndarray of shape (n, n_in) and (n, n_out)
+        Input and target.
     groups : ndarray of shape (n,)
         At least two different ones.
     seed : int or None
@@ -37,6 +38,17 @@ def stop_by_group(
     -------
     sklearn.neural_network.MLPRegressor
         The same, with its best weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.neural_network import MLPRegressor
+    >>> from sklearn_drm.lipspeech.systems import stop_by_group
+    >>> X = np.random.default_rng(0).normal(size=(200, 2))
+    >>> network = MLPRegressor(hidden_layer_sizes=10, max_iter=5, random_state=0)
+    >>> network = stop_by_group(network, X, X[:, :1], np.repeat(range(10), 20), 0)
+    >>> network.predict(X).shape
+    (200,)
     """
     labels = np.random.default_rng(seed).permutation(np.unique(groups))
     held = np.isin(groups, labels[: max(1, len(labels) // 10)])

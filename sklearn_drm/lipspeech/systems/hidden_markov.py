@@ -33,6 +33,7 @@ class HiddenMarkovLips(TwoWaySystem):
     trajectory : bool, default=True
         Most likely trajectory; False: each state's mean, held while it lasts.
     random_state : int or None, default=None
+        Seed of the first states.
 
     Attributes
     ----------
@@ -78,7 +79,22 @@ class HiddenMarkovLips(TwoWaySystem):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> HiddenMarkovLips:
-        """Fit states of speech and their lips; see `all_systems`."""
+        """Fit states of speech, and the mean lips of each.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        HiddenMarkovLips
+            The fitted system.
+        """
         first, second, clips = self._check_fit(X, y, groups)
         speech, lengths, order = self._sequences(second, clips)
         model = GaussianHMM(
@@ -102,7 +118,20 @@ class HiddenMarkovLips(TwoWaySystem):
         return self
 
     def predict_x(self, y: Any, groups: Any = None) -> Array:
-        """Predict x, (n, n_x)."""
+        """Predict x.
+
+        Parameters
+        ----------
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        ndarray of shape (n, n_x)
+            Lip features.
+        """
         rows, clips = self._check_y(y, groups)
         speech, lengths, order = self._sequences(rows, clips)
         states = np.empty(len(rows), dtype=np.intp)

@@ -31,18 +31,59 @@ class MeanSystem(TwoWaySystem):
     """
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> MeanSystem:
-        """Take the means of both views; see `all_systems` for the interface."""
+        """Take the means of both views.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        MeanSystem
+            The fitted system.
+        """
         first, second, _ = self._check_fit(X, y, groups)
         self.x_mean_, self.y_mean_ = first.mean(axis=0), second.mean(axis=0)
         return self
 
     def predict_y(self, X: Any, groups: Any = None) -> Array:
-        """The mean of y for each row of X."""
+        """The mean of y for each row of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        ndarray of shape (n, n_y)
+            Speech features.
+        """
         rows, _ = self._check_x(X, groups)
         return np.tile(self.y_mean_, (len(rows), 1))
 
     def predict_x(self, y: Any, groups: Any = None) -> Array:
-        """The mean of x for each row of y."""
+        """The mean of x for each row of y.
+
+        Parameters
+        ----------
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        ndarray of shape (n, n_x)
+            Lip features.
+        """
         rows, _ = self._check_y(y, groups)
         return np.tile(self.x_mean_, (len(rows), 1))
 
@@ -90,7 +131,27 @@ class LinearSystem(TwoWaySystem):
         self.n_components = n_components
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> LinearSystem:
-        """Fit both regressions; see `all_systems` for the interface."""
+        """Fit both regressions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        LinearSystem
+            The fitted system.
+
+        Raises
+        ------
+        ValueError
+            If `method` is unknown.
+        """
         if self.method not in ("ridge", "pls"):
             raise ValueError(f"method={self.method!r}: must be 'ridge' or 'pls'")
         first, second, clips = self._check_fit(X, y, groups)
@@ -99,12 +160,38 @@ class LinearSystem(TwoWaySystem):
         return self
 
     def predict_y(self, X: Any, groups: Any = None) -> Array:
-        """Predict y, (n, n_y)."""
+        """Predict y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        ndarray of shape (n, n_y)
+            Speech features.
+        """
         rows, clips = self._check_x(X, groups)
         return self._predict(self.to_y_, rows, clips, self.n_outputs_)
 
     def predict_x(self, y: Any, groups: Any = None) -> Array:
-        """Predict x, (n, n_x)."""
+        """Predict x.
+
+        Parameters
+        ----------
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        ndarray of shape (n, n_x)
+            Lip features.
+        """
         rows, clips = self._check_y(y, groups)
         return self._predict(self.to_x_, rows, clips, self.n_features_in_)
 

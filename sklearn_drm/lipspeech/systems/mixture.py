@@ -32,6 +32,7 @@ class JointMixture(TwoWaySystem):
     max_iter : int, default=20
         Steps of expectation maximisation.
     random_state : int or None, default=None
+        Seed of the first Gaussians.
 
     Attributes
     ----------
@@ -77,7 +78,22 @@ class JointMixture(TwoWaySystem):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> JointMixture:
-        """Fit the mixture; see `all_systems` for the interface."""
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        JointMixture
+            The fitted system.
+        """
         first, second, clips = self._check_fit(X, y, groups)
         rows = np.hstack([delta_features(v, clips) for v in (first, second)])
         mixture = GaussianMixture(
@@ -94,13 +110,39 @@ class JointMixture(TwoWaySystem):
         return self
 
     def predict_y(self, X: Any, groups: Any = None) -> Array:
-        """Predict y, (n, n_y)."""
+        """Predict y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        ndarray of shape (n, n_y)
+            Speech features.
+        """
         rows, clips = self._check_x(X, groups)
         n_x, n_y = 3 * self.n_features_in_, 3 * self.n_outputs_
         return self._predict(rows, clips, slice(n_x), slice(n_x, n_x + n_y))
 
     def predict_x(self, y: Any, groups: Any = None) -> Array:
-        """Predict x, (n, n_x)."""
+        """Predict x.
+
+        Parameters
+        ----------
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        ndarray of shape (n, n_x)
+            Lip features.
+        """
         rows, clips = self._check_y(y, groups)
         n_x, n_y = 3 * self.n_features_in_, 3 * self.n_outputs_
         return self._predict(rows, clips, slice(n_x, n_x + n_y), slice(n_x))

@@ -59,19 +59,60 @@ class PerceptronPair(TwoWaySystem):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> PerceptronPair:
-        """Train both networks; see `all_systems` for the interface."""
+        """Train both networks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        PerceptronPair
+            The fitted system.
+        """
         first, second, clips = self._check_fit(X, y, groups)
         self.to_y_ = self._trained(first, second, clips)
         self.to_x_ = self._trained(second, first, clips)
         return self
 
     def predict_y(self, X: Any, groups: Any = None) -> Array:
-        """Predict y, (n, n_y)."""
+        """Predict y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        ndarray of shape (n, n_y)
+            Speech features.
+        """
         rows, clips = self._check_x(X, groups)
         return self._predict(self.to_y_, rows, clips, self.n_outputs_)
 
     def predict_x(self, y: Any, groups: Any = None) -> Array:
-        """Predict x, (n, n_x)."""
+        """Predict x.
+
+        Parameters
+        ----------
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        ndarray of shape (n, n_x)
+            Lip features.
+        """
         rows, clips = self._check_y(y, groups)
         return self._predict(self.to_x_, rows, clips, self.n_features_in_)
 

@@ -60,7 +60,27 @@ class PostFiltered(TwoWaySystem):
         self.fit_on = fit_on
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> PostFiltered:
-        """Fit the system and its filters; see `all_systems` for the interface."""
+        """Fit the system and its filters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        PostFiltered
+            The fitted system.
+
+        Raises
+        ------
+        ValueError
+            If `fit_on` is unknown.
+        """
         if self.fit_on not in ("held-out", "crossed", "training"):
             raise ValueError(
                 f"fit_on={self.fit_on!r}: must be 'held-out', 'crossed' or 'training'"
@@ -84,14 +104,40 @@ class PostFiltered(TwoWaySystem):
 
     @_has("predict_y")  # type: ignore[untyped-decorator]
     def predict_y(self, X: Any, groups: Any = None) -> Array:
-        """Predict y and filter it, (n, n_y)."""
+        """Predict y and filter it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        ndarray of shape (n, n_y)
+            Speech features.
+        """
         rows, clips = self._check_x(X, groups)
         made = self.system_.predict_y(rows, clips)
         return np.asarray(self.filter_y_.transform(made, clips))
 
     @_has("predict_x")  # type: ignore[untyped-decorator]
     def predict_x(self, y: Any, groups: Any = None) -> Array:
-        """Predict x and filter it, (n, n_x)."""
+        """Predict x and filter it.
+
+        Parameters
+        ----------
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        ndarray of shape (n, n_x)
+            Lip features.
+        """
         rows, clips = self._check_y(y, groups)
         made = self.system_.predict_x(rows, clips)
         return np.asarray(self.filter_x_.transform(made, clips))
@@ -107,6 +153,7 @@ def unseen_predictions(
     system : two-way system
         Left as it is; copies are fitted.
     X, y : ndarray of shape (n, n_x) and (n, n_y)
+        Lip and speech features.
     groups : ndarray of shape (n,)
         Clip of each row, at least two different ones.
     crossed : bool, default=False
@@ -123,6 +170,15 @@ def unseen_predictions(
     ------
     ValueError
         If there is one clip only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm.lipspeech.systems import LinearSystem, unseen_predictions
+    >>> X, clips = np.arange(50.0)[:, None], np.repeat(range(5), 10)
+    >>> rows, made = unseen_predictions(LinearSystem(), X, 2 * X, clips)
+    >>> len(rows), made["y"].shape
+    (10, (10, 1))
     """
     n_clips = len(np.unique(groups))
     if n_clips < 2:

@@ -40,6 +40,7 @@ class RelationalSystem(TwoWaySystem):
     options : dict, optional
         Further hyperparameters of `GGDRMRegressor`.
     random_state : int or None, default=None
+        Seed of the model.
 
     Attributes
     ----------
@@ -80,7 +81,27 @@ class RelationalSystem(TwoWaySystem):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> RelationalSystem:
-        """Fit the model; see `all_systems` for the interface."""
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        RelationalSystem
+            The fitted system.
+
+        Raises
+        ------
+        ValueError
+            If `trajectory` is unknown, or "own" with one clip only.
+        """
         if self.trajectory not in (None, "constant", "own"):
             raise ValueError(
                 f"trajectory={self.trajectory!r}: must be None, 'constant' or 'own'"
@@ -93,24 +114,80 @@ class RelationalSystem(TwoWaySystem):
         return self
 
     def predict_y(self, X: Any, groups: Any = None) -> Array:
-        """Predict y, (n, n_y)."""
+        """Predict y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        ndarray of shape (n, n_y)
+            Speech features.
+        """
         rows, clips = self._check_x(X, groups)
         return self._predict("y", rows, clips)
 
     def predict_x(self, y: Any, groups: Any = None) -> Array:
-        """Predict x, (n, n_x)."""
+        """Predict x.
+
+        Parameters
+        ----------
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+
+        Returns
+        -------
+        ndarray of shape (n, n_x)
+            Lip features.
+        """
         rows, clips = self._check_y(y, groups)
         return self._predict("x", rows, clips)
 
     def sample_y(self, X: Any, groups: Any = None, random_state: Any = None) -> Array:
-        """One draw of y given x, (n, n_y), each row by itself."""
+        """One draw of y given x, each row by itself.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            Lip features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+        random_state : int, RandomState or None, default=None
+            Seed of the draw.
+
+        Returns
+        -------
+        ndarray of shape (n, n_y)
+            Speech features.
+        """
         rows, clips = self._check_x(X, groups)
         view = self._view(rows, clips)
         draw = self.model_.sample_y(view, random_state=random_state)[0]
         return np.asarray(draw[:, self._goal(self.n_outputs_)[: self.n_outputs_]])
 
     def sample_x(self, y: Any, groups: Any = None, random_state: Any = None) -> Array:
-        """One draw of x given y, (n, n_x), each row by itself."""
+        """One draw of x given y, each row by itself.
+
+        Parameters
+        ----------
+        y : array-like of shape (n, n_y)
+            Speech features.
+        groups : array-like of shape (n,), optional
+            Clip of each row, rows of a clip in time order; None: all one clip.
+        random_state : int, RandomState or None, default=None
+            Seed of the draw.
+
+        Returns
+        -------
+        ndarray of shape (n, n_x)
+            Lip features.
+        """
         rows, clips = self._check_y(y, groups)
         view = self._view(rows, clips)
         draw = self.model_.sample_x(view, random_state=random_state)[0]
