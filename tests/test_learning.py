@@ -40,6 +40,7 @@ from sklearn_drm.learning.fine_tuning import (
 from sklearn_drm.learning.gradient import (
     add_statistics,
     centre_gradient,
+    set_contrast,
     uncentre_increment,
 )
 from sklearn_drm.learning.multi_prediction import add_prediction_gradient
@@ -115,6 +116,29 @@ def test_likelihood_gradient(x_kind, y_kind, hidden):
 
     numeric = finite_differences(log_p, flat.vector)
     np.testing.assert_allclose(exact_gradient(flat, x, y).vector, numeric, atol=1e-7)
+
+
+@pytest.mark.parametrize("x_kind", KINDS)
+@pytest.mark.parametrize("y_kind", KINDS)
+@pytest.mark.parametrize("expected", [(), (1, 3)])
+def test_contrast_is_the_difference_of_two_statistics(x_kind, y_kind, expected):
+    flat = flatten_chain(make_chain(x_kind, y_kind, (3, 2), seed=1))
+    rng = np.random.default_rng(2)
+    data, model = (
+        [
+            make_values(flat.chain.x, 5, rng),
+            *(rng.random((5, size)) for size in (3, 2)),
+            make_values(flat.chain.y, 5, rng),
+        ]
+        for _ in range(2)
+    )
+    weight = rng.random(5)
+    apart, at_once = flat.zeros_like(), flat.zeros_like()
+    at_once.vector[:] = 7
+    add_statistics(flat.chain, data, weight, apart.chain)
+    add_statistics(flat.chain, model, -weight, apart.chain, expected=expected)
+    set_contrast(flat.chain, data, model, weight, at_once.chain, expected=expected)
+    np.testing.assert_allclose(at_once.vector, apart.vector, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("hidden", DEPTHS)

@@ -14,8 +14,8 @@ from sklearn_drm.core.mean_field import mean_field
 from sklearn_drm.core.rows import Rows, blocks
 from sklearn_drm.core.units import Array, Gaussian
 from sklearn_drm.learning.gradient import (
-    add_statistics,
     centre_gradient,
+    set_contrast,
     uncentre_increment,
 )
 from sklearn_drm.learning.optimizer import Adam, Optimizer, clip_norm
@@ -171,12 +171,9 @@ class ContrastiveDivergence:
             chain, x, y, n_iter=self.n_mean_field_iter, initial=self.means
         ).hidden
         self._follow(hidden, weight)
-        add_statistics(
-            chain, [x, *hidden, y], weight, self.gradient.chain, overwrite=True
-        )
-
+        data: list[Array] = [x, *hidden, y]
         # Sweeps resample the even layers first, so that they start from the odd ones.
-        state: list[Array] = [x, *hidden, y]
+        state = list(data)
         for layer in range(1, last, 2):
             state[layer] = bernoulli_draws(state[layer], rng)
         clamped: Sequence[int] = ()
@@ -192,7 +189,7 @@ class ContrastiveDivergence:
                 average_last=step == self.n_gibbs_steps,
             )
         averaged = [layer for layer in range(1, last + 1, 2) if layer not in clamped]
-        add_statistics(chain, state, -weight, self.gradient.chain, expected=averaged)
+        set_contrast(chain, data, state, weight, self.gradient.chain, expected=averaged)
         self._add_to_gradient(x, y, weight, rng)
 
         centre_gradient(self.gradient.chain, self.offsets)

@@ -10,6 +10,7 @@ from sklearn_drm.core.chain import Chain, hidden_field
 from sklearn_drm.core.units import Array, Units
 
 __all__ = [
+    "set_contrast",
     "add_statistics",
     "centre_gradient",
     "uncentre_increment",
@@ -100,6 +101,39 @@ def add_statistics(
                 (connection, products) if end == index else (connection.T, products.T)
             )
             _add(out.units[end], chain.units[end].coupling_statistics(*coupled))
+
+
+def set_contrast(
+    chain: Chain,
+    data: Sequence[Array],
+    model: Sequence[Array],
+    weight: Array,
+    out: Chain,
+    *,
+    expected: Sequence[int] = (),
+) -> None:
+    """Overwrite ``out`` with the statistics of the data minus those of the model.
+
+    Parameters
+    ----------
+    chain : Chain
+        The model.
+    data, model : sequence of ndarray, each of shape (n, n_l)
+        Values or conditional means of every layer in the two phases.
+    weight : ndarray of shape (n,)
+        Weights of the rows of either.
+    out : Chain
+        Same layout; its arrays are overwritten.
+    expected : sequence of int, default=()
+        As in :func:`add_statistics`, for the model phase.
+    """
+    if any(len(chain.units[layer].parameters) > 1 for layer in expected):
+        add_statistics(chain, data, weight, out, overwrite=True)
+        add_statistics(chain, model, -weight, out, expected=expected)
+        return
+    # One product of twice the rows: its result is written once.
+    both = [np.concatenate(pair) for pair in zip(data, model, strict=True)]
+    add_statistics(chain, both, np.concatenate([weight, -weight]), out, overwrite=True)
 
 
 def _add(target: Units, statistics: dict[str, Array]) -> None:
