@@ -13,11 +13,13 @@ if TYPE_CHECKING:
         GCDRMClassifier,
         GGDRMRegressor,
     )
+    from sklearn_drm.learning.contrastive_divergence import DivergenceError
     from sklearn_drm.swap_views import SwapViews
     from sklearn_drm.two_view import TwoViewRegressor
 
 __all__ = [
     "BBDRMClassifier",
+    "DivergenceError",
     "GCDRMClassifier",
     "GGDRMRegressor",
     "SwapViews",
@@ -28,6 +30,7 @@ __all__ = [
 # Loaded at first use: importing the package costs next to nothing.
 _HOMES = {
     "BBDRMClassifier": "sklearn_drm.estimators",
+    "DivergenceError": "sklearn_drm.learning.contrastive_divergence",
     "GCDRMClassifier": "sklearn_drm.estimators",
     "GGDRMRegressor": "sklearn_drm.estimators",
     "SwapViews": "sklearn_drm.swap_views",

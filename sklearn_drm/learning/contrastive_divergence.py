@@ -39,7 +39,21 @@ _OFFSET_DECAY = 0.99
 
 
 class DivergenceError(ArithmeticError):
-    """Raised when a fit no longer has finite parameters."""
+    """Raised when a fit no longer has finite parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm import DivergenceError, GGDRMRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((200, 3)).astype(np.float32)
+    >>> model = GGDRMRegressor(pretrain_learning_rate=1e30, random_state=0)
+    >>> try:
+    ...     model.fit(x, x)
+    ... except DivergenceError as error:
+    ...     print("Lower the step size:", "pretrain_learning_rate" in str(error))
+    Lower the step size: True
+    """
 
 
 def guard_log_variance(chain: Chain) -> None:
