@@ -1,7 +1,7 @@
 """Speed of training and prediction, as ratios measured in one run.
 
 Both sides of a ratio run in turn in one process, in the same data type, with batches of
-100 rows; a figure is the median of the ratios of the repeats. Where nothing else is said,
+100 rows; a figure is the median of the ratios of the repeats. Where nothing is said,
 linear algebra has one thread, and times are the thread's processor time, so that other
 programs matter less. "All cores": linear algebra as it is by default, and time on the
 clock; close other programs.

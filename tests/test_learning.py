@@ -133,11 +133,18 @@ def test_contrast_is_the_difference_of_two_statistics(x_kind, y_kind, expected):
         for _ in range(2)
     )
     weight = rng.random(5)
+    offsets = [
+        np.zeros(layer.n_units) if kind == "gaussian" else rng.random(layer.n_units)
+        for layer, kind in zip(flat.chain.units, (x_kind, "", "", y_kind), strict=True)
+    ]
     apart, at_once = flat.zeros_like(), flat.zeros_like()
     at_once.vector[:] = 7
     add_statistics(flat.chain, data, weight, apart.chain)
     add_statistics(flat.chain, model, -weight, apart.chain, expected=expected)
-    set_contrast(flat.chain, data, model, weight, at_once.chain, expected=expected)
+    centre_gradient(apart.chain, offsets)
+    set_contrast(
+        flat.chain, data, model, weight, at_once.chain, offsets, expected=expected
+    )
     np.testing.assert_allclose(at_once.vector, apart.vector, rtol=1e-10, atol=1e-12)
 
 

@@ -14,7 +14,6 @@ from sklearn_drm.core.mean_field import mean_field
 from sklearn_drm.core.rows import Rows, blocks
 from sklearn_drm.core.units import Array, Gaussian
 from sklearn_drm.learning.gradient import (
-    centre_gradient,
     set_contrast,
     uncentre_increment,
 )
@@ -203,10 +202,16 @@ class ContrastiveDivergence:
                 average_last=step == self.n_gibbs_steps,
             )
         averaged = [layer for layer in range(1, last + 1, 2) if layer not in clamped]
-        set_contrast(chain, data, state, weight, self.gradient.chain, expected=averaged)
+        set_contrast(
+            chain,
+            data,
+            state,
+            weight,
+            self.gradient.chain,
+            self.offsets,
+            expected=averaged,
+        )
         self._add_to_gradient(x, y, weight, rng)
-
-        centre_gradient(self.gradient.chain, self.offsets)
         norm = clip_norm(self.gradient.vector, _MAX_GRADIENT_NORM)
         if not np.isfinite(norm):
             raise DivergenceError(
@@ -226,7 +231,7 @@ class ContrastiveDivergence:
     def _add_to_gradient(
         self, x: Array, y: Array, weight: Array, rng: np.random.Generator
     ) -> None:
-        """What else a kind of training ascends, before the gradient is centred."""
+        """What else a kind of training ascends, added in its centred form."""
 
     def _follow(self, hidden: Sequence[Array], weight: Array) -> None:
         # The first batches set the average; later ones move it slowly.

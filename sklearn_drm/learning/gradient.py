@@ -109,10 +109,11 @@ def set_contrast(
     model: Sequence[Array],
     weight: Array,
     out: Chain,
+    offsets: Sequence[Array],
     *,
     expected: Sequence[int] = (),
 ) -> None:
-    """Overwrite ``out`` with the statistics of the data minus those of the model.
+    """Overwrite ``out`` with the centred gradient: data minus model statistics.
 
     Parameters
     ----------
@@ -124,16 +125,26 @@ def set_contrast(
         Weights of the rows of either.
     out : Chain
         Same layout; its arrays are overwritten.
+    offsets : sequence of ndarray, each of shape (n_l,)
+        As in :func:`centre_gradient`.
     expected : sequence of int, default=()
         As in :func:`add_statistics`, for the model phase.
     """
-    if any(len(chain.units[layer].parameters) > 1 for layer in expected):
+    if any(len(layer.parameters) > 1 for layer in chain.units):
         add_statistics(chain, data, weight, out, overwrite=True)
         add_statistics(chain, model, -weight, out, expected=expected)
+        centre_gradient(out, offsets)
         return
-    # One product of twice the rows: its result is written once.
-    both = [np.concatenate(pair) for pair in zip(data, model, strict=True)]
-    add_statistics(chain, both, np.concatenate([weight, -weight]), out, overwrite=True)
+    # Where all parameters are weights and biases, one product of twice the rows does,
+    # and as the weights of the two phases cancel, centring its rows centres it.
+    both = []
+    for first, second, offset in zip(data, model, offsets, strict=True):
+        rows = np.empty((2 * len(weight), len(offset)), dtype=first.dtype)
+        np.subtract(first, offset, out=rows[: len(weight)])
+        np.subtract(second, offset, out=rows[len(weight) :])
+        both.append(rows)
+    weights = np.concatenate([weight, -weight])
+    add_statistics(chain, both, weights, out, overwrite=True)
 
 
 def _add(target: Units, statistics: dict[str, Array]) -> None:

@@ -13,6 +13,7 @@ from sklearn_drm.core.rows import Rows
 from sklearn_drm.core.units import Array
 from sklearn_drm.learning.contrastive_divergence import ContrastiveDivergence
 from sklearn_drm.learning.feed_forward import dropout_factor
+from sklearn_drm.learning.gradient import centre_gradient
 from sklearn_drm.learning.optimizer import ParameterAverage
 
 __all__ = ["RelationTraining", "add_class_gradient"]
@@ -137,13 +138,16 @@ class RelationTraining(ContrastiveDivergence):
             return
         if self.input_dropout:
             x = x * dropout_factor(x.shape, x.dtype, self.input_dropout, rng)
+        relation = self.model.zeros_like()
         add_class_gradient(
             self.model.chain,
             x,
             y,
             (self.relation_weight * weight).astype(x.dtype),
-            self.gradient.chain,
+            relation.chain,
             initial=self.means,
         )
+        centre_gradient(relation.chain, self.offsets)
+        self.gradient.vector[...] += relation.vector
         # Keeps the norm, which is clipped, in one range whatever the weight.
         self.gradient.vector[...] *= 1 / (1 + self.relation_weight)
