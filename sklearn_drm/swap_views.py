@@ -11,6 +11,11 @@ from sklearn.utils import check_array, check_consistent_length, get_tags
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_drm.estimators._progress import (
+    CallbackSupport,
+    propagated,
+    with_callbacks,
+)
 from sklearn_drm.versioned import VersionedState
 from sklearn_drm.views import (
     FLOATS,
@@ -38,7 +43,12 @@ def _inner_has(name: str) -> Any:
     return check
 
 
-class SwapViews(VersionedState, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class SwapViews(
+    CallbackSupport,  # type: ignore[misc]
+    VersionedState,
+    RegressorMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
     """A two-view estimator with its views exchanged: y → x becomes the forward way.
 
     ``SwapViews(model).fit(X, y)`` fits the model on ``(y, X)``, and ``predict``
@@ -102,6 +112,7 @@ class SwapViews(VersionedState, RegressorMixin, BaseEstimator):  # type: ignore[
         self.estimator = estimator
         self.random_state = random_state
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
         self,
         X: Any,
@@ -160,7 +171,8 @@ class SwapViews(VersionedState, RegressorMixin, BaseEstimator):  # type: ignore[
         elif hasattr(self, "target_names_in_"):
             del self.target_names_in_
         fitted = seeded(self.estimator, self.random_state)
-        self.estimator_ = fitted.fit(self._as_columns(y), X, **arguments)
+        with propagated(self, fitted, "estimator"):
+            self.estimator_ = fitted.fit(self._as_columns(y), X, **arguments)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:

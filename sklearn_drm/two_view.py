@@ -241,7 +241,7 @@ class TwoViewRegressor(
         elif hasattr(self, "target_names_in_"):
             del self.target_names_in_
         regressor = seeded(self.regressor, draw)
-        with propagated(self, regressor):
+        with propagated(self, regressor, "regressor"):
             self.regressor_ = regressor.fit(x_rows, y_rows, **arguments)
         return self
 

@@ -231,8 +231,8 @@ class ChainFitting(JointDensity):
         if report is not None:
             report.begin("pretrain", n_epochs)
 
-            def tell(epoch: int, loss: float) -> None:
-                report.epoch(epoch, loss, {})
+            def tell(epoch: int, loss: float) -> bool:
+                return report.epoch(epoch, loss, {})
 
         losses = pretrain(
             self._trainer,
@@ -407,13 +407,13 @@ class ChainFitting(JointDensity):
             return None
         report.begin(phase, n_epochs)
 
-        def tell(epoch: int, history: History) -> None:
+        def tell(epoch: int, history: History) -> bool:
             scores = self._best_scores()
             if history.scores:  # of the one direction that is being tuned
                 scores[phase] = history.scores[-1]
             if phase == "joint":
                 scores = {v: s[-1] for v, s in self.validation_scores_.items()}
-            report.epoch(epoch, history.losses[-1], scores)
+            return report.epoch(epoch, history.losses[-1], scores)
 
         return tell
 
