@@ -19,7 +19,7 @@ from sklearn_drm.estimators._progress import (
 from sklearn_drm.versioned import VersionedState
 from sklearn_drm.views import (
     FLOATS,
-    column_names,
+    check_names,
     counted,
     fit_arguments,
     flat_r2,
@@ -27,6 +27,7 @@ from sklearn_drm.views import (
     rows_of,
     seed,
     seeded,
+    set_target_names,
     takes_images,
     takes_return_std,
     trailing_shape,
@@ -161,15 +162,11 @@ class SwapViews(
             self, "estimator", {"sample_weight": sample_weight, "groups": groups}
         )
         X = self._checked_x(X, reset=True)
-        names = column_names(y)
+        set_target_names(self, y)
         y = self._checked_y(y)
         check_consistent_length(X, y)
         self.y_shape_ = trailing_shape(y)
         self.n_outputs_ = int(np.prod(self.y_shape_, dtype=int))
-        if names is not None:
-            self.target_names_in_ = names
-        elif hasattr(self, "target_names_in_"):
-            del self.target_names_in_
         fitted = seeded(self.estimator, self.random_state)
         with propagated(self, fitted, "estimator"):
             self.estimator_ = fitted.fit(self._as_columns(y), X, **arguments)
@@ -446,6 +443,7 @@ class SwapViews(
         return X
 
     def _checked_y(self, y: Any) -> Any:
+        check_names(y, getattr(self, "target_names_in_", None), "y")
         if transforms_view(self.estimator, "x"):
             return rows_of(y)
         return check_array(
