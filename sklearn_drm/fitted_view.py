@@ -148,12 +148,6 @@ def fit_view(
     table = as_table(view, name, transformer, owner)
     if transformer is None:
         return table, FittedView(name, None, shape, names, ravelled=not shape)
-    for method in ("fit", "transform"):
-        if not hasattr(transformer, method):
-            raise TypeError(
-                f"{name}_transformer must have the methods fit and transform, "
-                f"{transformer!r} has no {method}."
-            )
     transformed, fitted = memory.cache(fit_transform)(clone(transformer), table)
     table = check_transformed(transformed, table.shape[0], name, owner)
     ravelled = name == "y" and not shape and table.shape[1] == 1

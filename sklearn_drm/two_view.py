@@ -213,6 +213,15 @@ class TwoViewRegressor(
                 "regressor must have the methods fit and predict, "
                 f"got {self.regressor!r}."
             )
+        for name in ("x_transformer", "y_transformer"):
+            transformer = getattr(self, name)
+            if transformer is None:
+                continue
+            if not (hasattr(transformer, "fit") and hasattr(transformer, "transform")):
+                raise TypeError(
+                    f"{name} must be None or have the methods fit and transform, "
+                    f"got {transformer!r}."
+                )
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but "
