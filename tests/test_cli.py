@@ -277,6 +277,8 @@ def test_a_split_that_is_not_there_or_no_text(clips, tmp_path, capsys):
     refused(capsys, "fit", clips[0], *out, "--split", tmp_path / "no.csv",
             says=["no.csv"])  # fmt: skip
     refused(capsys, "fit", clips[0], *out, "--split", clips[0], says=["UTF-8"])
+    long = split_file(tmp_path / "long.csv", "clip,subset", "a" * 200_000 + ",train")
+    refused(capsys, "fit", clips[0], *out, "--split", long, says=["long.csv", "table"])
     refused(capsys, "evaluate", tmp_path / "m", clips[0], "--baselines",
             says=["--split"])  # fmt: skip
 
@@ -427,6 +429,12 @@ def test_outputs_that_cannot_be_written(model, clips, tmp_path, capsys, monkeypa
         refused(capsys, "lips-to-speech", model, clips[0], "-o", folder / "o.wav",
                 says=[folder / "o.wav"])  # fmt: skip
     refused(capsys, "fit", clips[0], "-o", tmp_path, says=["is a folder"])
+    refused(capsys, "fit", clips[0], "-o", ".", says=["is a folder"])
+    refused(capsys, "fit", clips[0], "-o", "new/", says=["is a folder"])
+    refused(capsys, "fit", clips[0], "-o", "/dev/null", says=["is no file"])
+    page = tmp_path / "page.html"
+    refused(capsys, "evaluate", model, clips[0], "-o", page, "--json", page,
+            says=["written twice"])  # fmt: skip
     refused(capsys, "demo", "-o", file, says=[file])
     refused(capsys, "fit", clips[0], "-o", tmp_path / "m", "--box", BOX, "--cache",
             file / "cache", says=[file / "cache"])  # fmt: skip
@@ -444,6 +452,21 @@ def test_outputs_that_cannot_be_written(model, clips, tmp_path, capsys, monkeypa
 def test_a_folder_without_permission(clips, tmp_path, capsys):
     tmp_path.chmod(0o500)
     refused(capsys, "fit", clips[0], "-o", tmp_path / "m", says=["Permission denied"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and devices of POSIX")
+def test_a_clip_without_an_end_is_refused_unread(model, clips, tmp_path, capsys):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for endless in (pipe, "/dev/zero"):
+        capsys.readouterr()
+        fit = ["fit", clips[0], endless, "-o", tmp_path / "m", "--box", BOX]
+        assert run(*fit) == 0
+        said = capsys.readouterr()
+        assert f"skipped {endless}: not a regular file" in said.err
+        assert "fitting on 1 clip, " in said.out
+        refused(capsys, "lips-to-speech", model, endless, "-o", tmp_path / "o.wav",
+                says=[endless])  # fmt: skip
 
 
 def test_an_output_is_never_an_input(model, clips, tmp_path, capsys):

@@ -26,8 +26,8 @@ from drm_transformers.clips import (
 from sklearn_drm.lipspeech import pages
 from sklearn_drm.lipspeech.colour import colour_frames
 from sklearn_drm.lipspeech.converter import LipSpeechConverter
+from sklearn_drm.lipspeech.evaluation import counted, format_table
 from sklearn_drm.lipspeech.evaluation import evaluate as evaluate_converter
-from sklearn_drm.lipspeech.evaluation import format_table
 from sklearn_drm.lipspeech.feature_cache import (
     Loaded,
     default_cache,
@@ -66,6 +66,7 @@ def demo(arguments: Namespace) -> None:
 def fit(arguments: Namespace) -> None:
     """Fit a converter on clips and write it."""
     output: Path = arguments.output
+    check_output(output)
     report = output.with_suffix(".html")
     if output.suffix.lower() in (".html", ".htm"):
         raise CommandError(
@@ -86,7 +87,7 @@ def fit(arguments: Namespace) -> None:
         random_state=arguments.seed,
     )
     frames = sum(len(f.lips) for f in loaded.features)
-    print(f"fitting on {len(loaded.features)} clips, {frames} frames", flush=True)
+    print(f"fitting on {counted(len(loaded.features))}, {frames} frames", flush=True)
     with fit_progress() as verbose:
         converter.set_params(verbose=verbose).fit(loaded.features)
     page = pages.fit_page(converter, output.name)
@@ -239,9 +240,13 @@ def check_output(*outputs: Path, inputs: Sequence[Path] = ()) -> None:
     CommandError
         One line that names the output and says why.
     """
-    for output in outputs:
+    for index, output in enumerate(outputs):
         if output.is_dir():
             raise CommandError(f"{output}: is a folder; give a file name")
+        if output.exists() and not output.is_file():
+            raise CommandError(f"{output}: is no file; give a file name")
+        if os.path.realpath(output) in map(os.path.realpath, outputs[:index]):
+            raise CommandError(f"{output}: would be written twice; give two names")
         folder = output.parent
         if not folder.is_dir():
             raise CommandError(f"{output}: there is no folder {folder}; make it first")
