@@ -391,6 +391,12 @@ def test_speech_to_lips_refuses_a_bad_face(model, bad, tmp_path, capsys):
     assert not out.exists()
 
 
+def test_sound_of_too_low_a_rate_is_named(model, tmp_path, capsys):
+    slow, out = tmp_path / "slow.wav", tmp_path / "out.mp4"
+    write_wav(slow, np.zeros(300), 100)
+    refused(capsys, "speech-to-lips", model, slow, "-o", out, says=[slow, "rate"])
+
+
 def test_silent_sound_is_converted(model, bad, tmp_path):
     out = tmp_path / "out.mp4"
     assert run("speech-to-lips", model, bad["no pictures"], "-o", out) == 0
@@ -542,6 +548,42 @@ def test_a_full_disk_is_one_line(model, clips, tmp_path, capsys, monkeypatch):
     refused(capsys, "lips-to-speech", model, clips[0], "-o", tmp_path / "out.wav",
             says=["No space left"])  # fmt: skip
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closed streams of POSIX")
+@pytest.mark.parametrize("streams", ["ascii", "stdout closed", "stderr closed"])
+def test_streams_that_cannot_take_the_text(model, clips, tmp_path, streams):
+    """The table says R², names hold any letter, and a stream may not be there."""
+    named = shutil.copy(clips[5], tmp_path / "ünï.mp4")
+    page = tmp_path / "page.html"
+    command = [sys.executable, "-m", "sklearn_drm.lipspeech", "evaluate"]
+    command += [str(model), str(named), str(tmp_path / "nö"), "-o", str(page)]
+    ends = {"stdout closed": " >&-", "stderr closed": " 2>&-"}.get(streams, "")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        ["sh", "-c", f'"$@"{ends}', "sh", *command, "--jobs", "1"],
+        env={**environment, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("R\\xb2" in done.stdout.decode()) != (streams == "stdout closed")
+    assert ("n\\xf6: " in done.stderr.decode()) != (streams == "stderr closed")
+    assert "ünï" in html(page)
+
+
+def test_a_cache_needs_no_home(clips, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SKLEARN_DRM_CACHE", "~nobody-of-this-name/cache")
+    monkeypatch.chdir(tmp_path)
+    fit = ["fit", clips[0], "-o", tmp_path / "m", "--box", BOX]
+    assert run(*fit) == 0
+
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(commands, "default_cache", nowhere)
+    assert run(*fit) == 0
+    assert "no folder for a cache" in capsys.readouterr().err
 
 
 # Arguments

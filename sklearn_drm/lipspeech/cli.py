@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -225,6 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0, 1 after a fault of the program, 2 where the input cannot
         be used, 130 after an interruption.
     """
+    _open_streams()
     try:
         arguments = build_parser().parse_args(argv)
     except SystemExit as stop:
@@ -248,6 +250,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(f"{name}: error: {line}")
         return status
     return 0
+
+
+def _open_streams() -> None:
+    """Make both streams take any text, whatever the locale and wherever they go."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller, as in `>&-`
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, nowhere)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: argparse.Namespace) -> None:

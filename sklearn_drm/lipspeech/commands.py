@@ -147,7 +147,8 @@ def speech_to_lips(arguments: Namespace) -> None:
     waveform, rate, original = _sound_and_lips(arguments.audio, settings)
     if not len(waveform):
         raise CommandError(f"{arguments.audio}: the sound has no samples")
-    lips = converter.speech_to_lips(waveform, rate, face=face)
+    with _naming(arguments.audio):
+        lips = converter.speech_to_lips(waveform, rate, face=face)
     page = pages.speech_to_lips_page(
         arguments.audio.name, waveform, rate, lips, settings.frame_rate, original
     )
@@ -291,7 +292,11 @@ def _load(paths: list[Path], settings: FeatureSettings, arguments: Namespace) ->
 
 
 def _cache_folder(arguments: Namespace) -> Path | None:
-    folder: Path = arguments.cache or default_cache()
+    try:
+        folder: Path = arguments.cache or default_cache()
+    except RuntimeError:  # a user without a home, as in a container
+        _note("warning: no folder for a cache; features are not kept without --cache")
+        return None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -346,8 +351,8 @@ class _naming:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        if isinstance(error, ClipError) and str(self._path) not in str(error):
-            raise ClipError(named(self._path, str(error))) from error
+        if isinstance(error, ValueError) and str(self._path) not in str(error):
+            raise CommandError(named(self._path, str(error))) from error
 
 
 def _ending(path: Path, allowed: tuple[str, ...]) -> str:
