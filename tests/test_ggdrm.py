@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
@@ -408,6 +409,24 @@ def test_bad_input_is_refused():
         model.fit(x, y, groups=[None, *"abcdef" * 4, *range(5)])
     with pytest.raises(ValueError, match="too large"):
         model.fit(np.where(np.arange(4) == 2, 1e300 * x, x), y)
+
+
+def test_what_is_no_dense_table_of_numbers_is_refused():
+    x, y = two_views(30)
+    model = GGDRMRegressor(random_state=0, **QUICK)
+    words = np.full(y.shape, "a")
+    for bad, message in ((csr_array(x), "dense data"), (x + 1j, "Complex data")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            model.fit(bad, y)
+    for bad, message in ((csr_array(y), "dense data"), (words, "could not convert")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            model.fit(x, bad)
+    model.fit(x.astype(object), y.tolist())
+    for bad, message in ((csr_array(y), "dense data"), (words, "could not convert")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            model.predict_x(bad)
+    with pytest.raises(ValueError, match="dim"):
+        model.predict_y(x[:, :, None])
 
 
 def test_huge_values_are_learned_or_refused():
