@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import check_array
 
-from sklearn_drm.views import FLOATS, column_names, rows_of, trailing_shape
+from sklearn_drm.views import (
+    FLOATS,
+    check_names,
+    column_names,
+    rows_of,
+    trailing_shape,
+)
 
 __all__: list[str] = []
 
@@ -61,16 +67,7 @@ class FittedView:
                 f"{self.name} has {width} features, but {type(owner).__name__} is "
                 f"expecting {self.width} features as input."
             )
-        names = column_names(view)
-        if (
-            self.names is not None
-            and names is not None
-            and not np.array_equal(names, self.names)
-        ):
-            raise ValueError(
-                f"The column names of {self.name} should match those that were "
-                f"passed during fit: expected {list(self.names)}, got {list(names)}."
-            )
+        check_names(view, self.names, self.name)
         if self.transformer is not None:
             transformed = self.transformer.transform(table)
             table = check_transformed(transformed, table.shape[0], self.name, owner)
@@ -151,12 +148,6 @@ def fit_view(
     table = as_table(view, name, transformer, owner)
     if transformer is None:
         return table, FittedView(name, None, shape, names, ravelled=not shape)
-    for method in ("fit", "transform"):
-        if not hasattr(transformer, method):
-            raise TypeError(
-                f"{name}_transformer must have the methods fit and transform, "
-                f"{transformer!r} has no {method}."
-            )
     transformed, fitted = memory.cache(fit_transform)(clone(transformer), table)
     table = check_transformed(transformed, table.shape[0], name, owner)
     ravelled = name == "y" and not shape and table.shape[1] == 1

@@ -281,12 +281,20 @@ class _Graph:
         helper = self.onnx.helper
         self.nodes.append(helper.make_node("Identity", [value], ["prediction"]))
         kind = helper.np_dtype_to_tensor_dtype(self.dtype)
+        # Runtimes warn of every constant that nothing uses; what skl2onnx made may be
+        # used out of sight, in a graph within its graph.
+        used = {name for node in self.nodes for name in node.input}
+        constants = [
+            tensor
+            for tensor in self.constants
+            if tensor.name in used or not tensor.name.startswith("constant_")
+        ]
         graph = helper.make_graph(
             self.nodes,
             "sklearn_drm",
             [helper.make_tensor_value_info("input", kind, ["n", n_in])],
             [helper.make_tensor_value_info("prediction", kind, ["n", n_out])],
-            self.constants,
+            constants,
         )
         opsets = [helper.make_opsetid(*item) for item in self.opsets.items()]
         model = helper.make_model(

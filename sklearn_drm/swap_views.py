@@ -11,10 +11,15 @@ from sklearn.utils import check_array, check_consistent_length, get_tags
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_drm.estimators._progress import (
+    CallbackSupport,
+    propagated,
+    with_callbacks,
+)
 from sklearn_drm.versioned import VersionedState
 from sklearn_drm.views import (
     FLOATS,
-    column_names,
+    check_names,
     counted,
     fit_arguments,
     flat_r2,
@@ -22,6 +27,7 @@ from sklearn_drm.views import (
     rows_of,
     seed,
     seeded,
+    set_target_names,
     takes_images,
     takes_return_std,
     trailing_shape,
@@ -38,7 +44,12 @@ def _inner_has(name: str) -> Any:
     return check
 
 
-class SwapViews(VersionedState, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class SwapViews(
+    CallbackSupport,  # type: ignore[misc]
+    VersionedState,
+    RegressorMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
     """A two-view estimator with its views exchanged: y → x becomes the forward way.
 
     ``SwapViews(model).fit(X, y)`` fits the model on ``(y, X)``, and ``predict``
@@ -102,6 +113,7 @@ class SwapViews(VersionedState, RegressorMixin, BaseEstimator):  # type: ignore[
         self.estimator = estimator
         self.random_state = random_state
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
         self,
         X: Any,
@@ -150,17 +162,14 @@ class SwapViews(VersionedState, RegressorMixin, BaseEstimator):  # type: ignore[
             self, "estimator", {"sample_weight": sample_weight, "groups": groups}
         )
         X = self._checked_x(X, reset=True)
-        names = column_names(y)
+        set_target_names(self, y)
         y = self._checked_y(y)
         check_consistent_length(X, y)
         self.y_shape_ = trailing_shape(y)
         self.n_outputs_ = int(np.prod(self.y_shape_, dtype=int))
-        if names is not None:
-            self.target_names_in_ = names
-        elif hasattr(self, "target_names_in_"):
-            del self.target_names_in_
         fitted = seeded(self.estimator, self.random_state)
-        self.estimator_ = fitted.fit(self._as_columns(y), X, **arguments)
+        with propagated(self, fitted, "estimator"):
+            self.estimator_ = fitted.fit(self._as_columns(y), X, **arguments)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -434,6 +443,7 @@ class SwapViews(VersionedState, RegressorMixin, BaseEstimator):  # type: ignore[
         return X
 
     def _checked_y(self, y: Any) -> Any:
+        check_names(y, getattr(self, "target_names_in_", None), "y")
         if transforms_view(self.estimator, "x"):
             return rows_of(y)
         return check_array(

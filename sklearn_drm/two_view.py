@@ -35,6 +35,7 @@ from sklearn_drm.views import (
     rows_of,
     seed,
     seeded,
+    set_target_names,
     takes_images,
     takes_return_std,
 )
@@ -212,6 +213,15 @@ class TwoViewRegressor(
                 "regressor must have the methods fit and predict, "
                 f"got {self.regressor!r}."
             )
+        for name in ("x_transformer", "y_transformer"):
+            transformer = getattr(self, name)
+            if transformer is None:
+                continue
+            if not (hasattr(transformer, "fit") and hasattr(transformer, "transform")):
+                raise TypeError(
+                    f"{name} must be None or have the methods fit and transform, "
+                    f"got {transformer!r}."
+                )
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but "
@@ -236,12 +246,9 @@ class TwoViewRegressor(
         self.y_transformer_ = self._y_view.transformer
         self.x_shape_, self.y_shape_ = self._x_view.shape, self._y_view.shape
         self.n_outputs_ = self._y_view.width
-        if self._y_view.names is not None:
-            self.target_names_in_ = self._y_view.names
-        elif hasattr(self, "target_names_in_"):
-            del self.target_names_in_
+        set_target_names(self, y)
         regressor = seeded(self.regressor, draw)
-        with propagated(self, regressor):
+        with propagated(self, regressor, "regressor"):
             self.regressor_ = regressor.fit(x_rows, y_rows, **arguments)
         return self
 

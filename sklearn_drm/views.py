@@ -65,6 +65,26 @@ def column_names(view: Any) -> NDArray[np.object_] | None:
     return names if len(names) and all(isinstance(n, str) for n in names) else None
 
 
+def set_target_names(owner: Any, y: Any) -> None:
+    """Note the column names of ``fit``'s y, or forget those of an earlier one."""
+    names = column_names(y)
+    if names is not None:
+        owner.target_names_in_ = names
+    elif hasattr(owner, "target_names_in_"):
+        del owner.target_names_in_
+
+
+def check_names(view: Any, expected: NDArray[np.object_] | None, name: str) -> None:
+    """Raise ValueError for a data frame with other columns than in ``fit``."""
+    names = column_names(view)
+    if expected is None or names is None or np.array_equal(names, expected):
+        return
+    raise ValueError(
+        f"The column names of {name} should match those that were passed during fit: "
+        f"expected {list(expected)}, got {list(names)}."
+    )
+
+
 def input_tags_of(transformer: Any) -> Any:
     """Input tags of a transformer, for a Pipeline those of its first step.
 

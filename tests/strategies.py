@@ -1,4 +1,4 @@
-"""Hypothesis strategies: paired views, chains, regressors and clips."""
+"""Hypothesis strategies: paired views, chains, models and clips."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from drm_transformers import Clip
-from sklearn_drm import GGDRMRegressor
+from sklearn_drm import BBDRMClassifier, GCDRMClassifier, GGDRMRegressor
 from tests.chains import make_chain
 
 DTYPES = ("float64", "float32", "int64", "int16", "bool")
@@ -134,6 +134,32 @@ def regressors(draw, *, fine_tune=("separate", "joint", None)):
         dropout=draw(st.sampled_from([0.0, 0.3]), label="dropout"),
         random_state=draw(st.integers(0, 2**31 - 1), label="random_state"),
     )
+
+
+@st.composite
+def classifiers(draw, *, fine_tune=("separate", "joint", None)):
+    """Unfitted classifiers of both kinds that fit in a moment."""
+    face = draw(st.sampled_from([BBDRMClassifier, GCDRMClassifier]), label="face")
+    return face(
+        draw(st.integers(1, 2), label="hidden layers"),
+        draw(st.integers(1, 6), label="hidden units"),
+        fine_tune=draw(st.sampled_from(fine_tune), label="fine_tune"),
+        pretrain_epochs=draw(st.integers(0, 2), label="pretrain epochs"),
+        fine_tune_epochs=draw(st.integers(1, 3), label="fine-tuning epochs"),
+        random_state=draw(st.integers(0, 2**31 - 1), label="random_state"),
+    )
+
+
+@st.composite
+def labelled_rows(draw, *, max_classes=4):
+    """Rows (n, p) around the centres of their classes, and labels (n,) from 0."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
+    n_classes = draw(st.integers(2, max_classes), label="classes")
+    n_rows = draw(st.integers(2 * n_classes, 24), label="rows")
+    n_columns = draw(st.integers(1, 5), label="columns")
+    labels = rng.permutation(np.arange(n_rows) % n_classes)
+    centres = rng.standard_normal((n_classes, n_columns))
+    return centres[labels] + 0.5 * rng.standard_normal((n_rows, n_columns)), labels
 
 
 @st.composite

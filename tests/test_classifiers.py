@@ -6,6 +6,7 @@ import pickle
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -381,6 +382,11 @@ def test_several_labels_per_row(fine_tune):
         model.predict_x(np.array([[1, 1]]))
     with pytest.raises(ValueError, match="2-D indicators"):
         model.predict_x([1, 0])
+    named = pd.DataFrame(y, columns=["left", "right", "none"])
+    model.fit(x, named)
+    assert list(model.target_names_in_) == ["left", "right", "none"]
+    with pytest.raises(ValueError, match="column names of y should match"):
+        model.predict_x(named[["right", "left", "none"]])
 
 
 def test_exact_marginals_of_several_labels():

@@ -277,6 +277,8 @@ def test_a_split_that_is_not_there_or_no_text(clips, tmp_path, capsys):
     refused(capsys, "fit", clips[0], *out, "--split", tmp_path / "no.csv",
             says=["no.csv"])  # fmt: skip
     refused(capsys, "fit", clips[0], *out, "--split", clips[0], says=["UTF-8"])
+    long = split_file(tmp_path / "long.csv", "clip,subset", "a" * 200_000 + ",train")
+    refused(capsys, "fit", clips[0], *out, "--split", long, says=["long.csv", "table"])
     refused(capsys, "evaluate", tmp_path / "m", clips[0], "--baselines",
             says=["--split"])  # fmt: skip
 
@@ -389,6 +391,12 @@ def test_speech_to_lips_refuses_a_bad_face(model, bad, tmp_path, capsys):
     assert not out.exists()
 
 
+def test_sound_of_too_low_a_rate_is_named(model, tmp_path, capsys):
+    slow, out = tmp_path / "slow.wav", tmp_path / "out.mp4"
+    write_wav(slow, np.zeros(300), 100)
+    refused(capsys, "speech-to-lips", model, slow, "-o", out, says=[slow, "rate"])
+
+
 def test_silent_sound_is_converted(model, bad, tmp_path):
     out = tmp_path / "out.mp4"
     assert run("speech-to-lips", model, bad["no pictures"], "-o", out) == 0
@@ -427,6 +435,12 @@ def test_outputs_that_cannot_be_written(model, clips, tmp_path, capsys, monkeypa
         refused(capsys, "lips-to-speech", model, clips[0], "-o", folder / "o.wav",
                 says=[folder / "o.wav"])  # fmt: skip
     refused(capsys, "fit", clips[0], "-o", tmp_path, says=["is a folder"])
+    refused(capsys, "fit", clips[0], "-o", ".", says=["is a folder"])
+    refused(capsys, "fit", clips[0], "-o", "new/", says=["is a folder"])
+    refused(capsys, "fit", clips[0], "-o", "/dev/null", says=["is no file"])
+    page = tmp_path / "page.html"
+    refused(capsys, "evaluate", model, clips[0], "-o", page, "--json", page,
+            says=["written twice"])  # fmt: skip
     refused(capsys, "demo", "-o", file, says=[file])
     refused(capsys, "fit", clips[0], "-o", tmp_path / "m", "--box", BOX, "--cache",
             file / "cache", says=[file / "cache"])  # fmt: skip
@@ -444,6 +458,21 @@ def test_outputs_that_cannot_be_written(model, clips, tmp_path, capsys, monkeypa
 def test_a_folder_without_permission(clips, tmp_path, capsys):
     tmp_path.chmod(0o500)
     refused(capsys, "fit", clips[0], "-o", tmp_path / "m", says=["Permission denied"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and devices of POSIX")
+def test_a_clip_without_an_end_is_refused_unread(model, clips, tmp_path, capsys):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for endless in (pipe, "/dev/zero"):
+        capsys.readouterr()
+        fit = ["fit", clips[0], endless, "-o", tmp_path / "m", "--box", BOX]
+        assert run(*fit) == 0
+        said = capsys.readouterr()
+        assert f"skipped {endless}: not a regular file" in said.err
+        assert "fitting on 1 clip, " in said.out
+        refused(capsys, "lips-to-speech", model, endless, "-o", tmp_path / "o.wav",
+                says=[endless])  # fmt: skip
 
 
 def test_an_output_is_never_an_input(model, clips, tmp_path, capsys):
@@ -519,6 +548,42 @@ def test_a_full_disk_is_one_line(model, clips, tmp_path, capsys, monkeypatch):
     refused(capsys, "lips-to-speech", model, clips[0], "-o", tmp_path / "out.wav",
             says=["No space left"])  # fmt: skip
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closed streams of POSIX")
+@pytest.mark.parametrize("streams", ["ascii", "stdout closed", "stderr closed"])
+def test_streams_that_cannot_take_the_text(model, clips, tmp_path, streams):
+    """The table says R², names hold any letter, and a stream may not be there."""
+    named = shutil.copy(clips[5], tmp_path / "ünï.mp4")
+    page = tmp_path / "page.html"
+    command = [sys.executable, "-m", "sklearn_drm.lipspeech", "evaluate"]
+    command += [str(model), str(named), str(tmp_path / "nö"), "-o", str(page)]
+    ends = {"stdout closed": " >&-", "stderr closed": " 2>&-"}.get(streams, "")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        ["sh", "-c", f'"$@"{ends}', "sh", *command, "--jobs", "1"],
+        env={**environment, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("R\\xb2" in done.stdout.decode()) != (streams == "stdout closed")
+    assert ("n\\xf6: " in done.stderr.decode()) != (streams == "stderr closed")
+    assert "ünï" in html(page)
+
+
+def test_a_cache_needs_no_home(clips, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SKLEARN_DRM_CACHE", "~nobody-of-this-name/cache")
+    monkeypatch.chdir(tmp_path)
+    fit = ["fit", clips[0], "-o", tmp_path / "m", "--box", BOX]
+    assert run(*fit) == 0
+
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(commands, "default_cache", nowhere)
+    assert run(*fit) == 0
+    assert "no folder for a cache" in capsys.readouterr().err
 
 
 # Arguments

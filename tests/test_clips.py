@@ -157,6 +157,14 @@ def test_rotation_is_ignored(tmp_path):
     assert clip.frames[2, 16, 50] > 150 > 50 > clip.frames[2, 16, 10]
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e30])
+def test_sound_that_is_no_number_is_refused(tmp_path, value):
+    path = tmp_path / "float.wav"
+    wavfile.write(path, 8000, np.full(800, value, dtype=np.float32))
+    with pytest.raises(ClipError, match=r"float\.wav: its sound has samples"):
+        read_sound(path)
+
+
 def test_no_sound(tmp_path):
     frames, _ = flash_and_beep()
     write_clip(tmp_path / "a.mp4", frames, 25)

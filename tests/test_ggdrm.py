@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
-from sklearn_drm import GGDRMRegressor
+from sklearn_drm import GGDRMRegressor, SwapViews
 from sklearn_drm.core import exact
 from sklearn_drm.core.model import mirror
 
@@ -85,6 +86,15 @@ def test_data_type_and_shapes(fine_tune, dtype):
     ):
         assert hidden.shape == (60, 16)
         assert ((hidden >= 0) & (hidden <= 1)).all()
+
+
+@pytest.mark.parametrize("return_std", [False, True])
+def test_predict_is_predict_y(return_std):
+    x, y = two_views(60)
+    model = GGDRMRegressor(random_state=0, **QUICK).fit(x, y)
+    np.testing.assert_array_equal(
+        model.predict(x, return_std), model.predict_y(x, return_std)
+    )
 
 
 def test_one_dimensional_y():
@@ -278,6 +288,23 @@ def test_warm_start_goes_on(fine_tune):
         model.fit(x, y)
     assert model.n_iter_ > n_iter
     assert model.score(x, y) > first
+    for other in ({"n_hidden_units": 7}, {"n_hidden_layers": 1}):
+        changed = clone(model).fit(x, y).set_params(**other)
+        for learn in (changed.fit, changed.partial_fit):
+            with pytest.raises(ValueError, match=r"layers of \[100, 100\] units"):
+                learn(x, y)
+
+
+@pytest.mark.parametrize("later", ["joint", None])
+def test_warm_start_may_change_the_fine_tuning(later):
+    """Networks of an earlier, separate fit do not answer for the chain."""
+    x, y = two_views(100)
+    model = GGDRMRegressor(random_state=0, warm_start=True, **QUICK).fit(x, y)
+    before = model.predict_y(x)
+    model.set_params(fine_tune=later).fit(x, y)
+    assert not np.array_equal(model.predict_y(x), before)
+    mean = model.predictors_["y"].hidden.chain.weights[-1]
+    np.testing.assert_array_equal(mean, model.model_.weights[-1])
 
 
 def test_predictions_are_identical_in_a_new_process(tmp_path):
@@ -317,6 +344,20 @@ def test_data_frames_name_their_columns():
     model = GGDRMRegressor(random_state=0, **QUICK).fit(frame, targets)
     assert list(model.feature_names_in_) == list("abcd")
     assert list(model.target_names_in_) == ["u", "v", "w"]
+    swapped = SwapViews(GGDRMRegressor(**QUICK)).fit(frame, targets)
+    turned = targets[["w", "u", "v"]]
+    for ask in (
+        lambda: model.predict_x(turned),
+        lambda: model.score_samples(frame, turned),
+        lambda: model.partial_fit(frame, turned),
+        lambda: swapped.predict_x(turned),
+    ):
+        with pytest.raises(ValueError, match="column names of y should match"):
+            ask()
+    np.testing.assert_array_equal(model.predict_x(y), model.predict_x(targets))
+    for fitted_before in (model, swapped):
+        fitted_before.fit(x, y)
+        assert not hasattr(fitted_before, "target_names_in_")
 
 
 @pytest.mark.slow
@@ -346,6 +387,8 @@ def test_layers_and_units_are_searchable_by_clip():
         ({"x_target": slice(9, 12)}, "x_target"),
         ({"y_target": [7]}, "y_target"),
         ({"n_mean_field_iter": 0}, "n_mean_field_iter"),
+        ({"verbose": -1}, "verbose"),
+        ({"verbose": "loud"}, "verbose"),
     ],
 )
 def test_bad_hyperparameters_are_named(change, message):
@@ -379,8 +422,30 @@ def test_bad_input_is_refused():
         model.predict_x(y[:, :2])
     with pytest.raises(ValueError, match="not be negative"):
         model.fit(x, y, sample_weight=np.r_[-1, np.ones(29)])
+    with pytest.raises(ValueError, match="one label per row"):
+        model.fit(x, y, groups=np.zeros((30, 2)))
+    with pytest.raises(ValueError, match="labels of one kind"):
+        model.fit(x, y, groups=[None, *"abcdef" * 4, *range(5)])
     with pytest.raises(ValueError, match="too large"):
         model.fit(np.where(np.arange(4) == 2, 1e300 * x, x), y)
+
+
+def test_what_is_no_dense_table_of_numbers_is_refused():
+    x, y = two_views(30)
+    model = GGDRMRegressor(random_state=0, **QUICK)
+    words = np.full(y.shape, "a")
+    for bad, message in ((csr_array(x), "dense data"), (x + 1j, "Complex data")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            model.fit(bad, y)
+    for bad, message in ((csr_array(y), "dense data"), (words, "could not convert")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            model.fit(x, bad)
+    model.fit(x.astype(object), y.tolist())
+    for bad, message in ((csr_array(y), "dense data"), (words, "could not convert")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            model.predict_x(bad)
+    with pytest.raises(ValueError, match="dim"):
+        model.predict_y(x[:, :, None])
 
 
 def test_huge_values_are_learned_or_refused():

@@ -7,17 +7,24 @@ import sys
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import Normalize
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from drm_transformers import LipDCTTransformer
-from sklearn_drm import GGDRMRegressor, TwoViewRegressor
+from sklearn_drm import (
+    BBDRMClassifier,
+    GCDRMClassifier,
+    GGDRMRegressor,
+    TwoViewRegressor,
+)
 from sklearn_drm.inspection import (
     ReceptiveFieldsDisplay,
     ReconstructionDisplay,
@@ -61,6 +68,9 @@ def test_curves_are_those_of_the_fit(two_view):
     for axis, phase in zip(display.axes_, ["pretrain", "y", "x"], strict=False):
         drawn = axis.lines[0].get_ydata()
         np.testing.assert_array_equal(drawn, regressor.loss_curve_[phase])
+    alone = display.axes_[0]  # pre-training has one epoch
+    assert alone.lines[0].get_marker() == "o"
+    assert [tick for tick in alone.get_xticks() if 0.5 <= tick <= 1.5] == [1]
     scores, (marker,) = regressor.validation_scores_["y"], display.axes_[-1].lines[1:2]
     np.testing.assert_array_equal(display.axes_[-1].lines[0].get_ydata(), scores)
     assert marker.get_xydata()[0].tolist() == [np.argmax(scores) + 1, max(scores)]
@@ -122,8 +132,26 @@ def test_reconstructions_of_tables_and_stacks():
     np.testing.assert_array_equal(shown.axes_[1, 0].images[0].get_array(), 2 * x[0])
     with pytest.raises(ValueError, match="does not fit rows of 30"):
         ReconstructionDisplay.from_predictions(flat, flat, image_shape=(5, 5))
+    with pytest.raises(TypeError, match="draw the prototypes"):
+        labels = y[:, 0] > 0
+        classifier = GCDRMClassifier(1, 3, **QUICK).fit(flat, labels)
+        ReconstructionDisplay.from_estimator(classifier, flat, labels)
     with pytest.raises(ValueError, match="n_rows"):
         ReconstructionDisplay.from_estimator(model, flat, y[:, 0], n_rows=0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_reconstructions_of_data_frames():
+    x, y = images_and_targets()
+    frame = pd.DataFrame(x[:, 0, :3], columns=["width", "height", "area"])
+    goal = pd.DataFrame(y, columns=["c0", "c1"])
+    pick = make_column_transformer((StandardScaler(), ["area", "width"]))
+    model = TwoViewRegressor(Ridge(), x_transformer=pick).fit(frame, goal)
+    shown = ReconstructionDisplay.from_estimator(model, frame, goal, plot=False)
+    np.testing.assert_array_equal(shown.panels["y"][-1], y[-1])
+    model = GGDRMRegressor(**QUICK).fit(frame, goal)
+    shown = ReconstructionDisplay.from_estimator(model, frame, goal, plot=False)
+    np.testing.assert_array_equal(shown.panels["x"][0], frame.iloc[0])
 
 
 def test_fields_of_one_layer_have_the_importance_of_the_formula():
@@ -167,6 +195,19 @@ def test_units_off_the_way_have_no_importance(fine_tune, view):
     np.testing.assert_allclose(display.importances[-2:], 0, atol=1e-12)
     assert (display.importances[:-2] > 1e-9).all()
     assert display.fields.shape == (5, rows.shape[1])
+
+
+@pytest.mark.parametrize("face", [BBDRMClassifier, GCDRMClassifier])
+@pytest.mark.parametrize("fine_tune", ["separate", "joint", None])
+@pytest.mark.parametrize("view", ["x", "y"])
+def test_fields_of_a_classifier(face, fine_tune, view):
+    x, y = images_and_targets()
+    flat, labels = x.reshape(len(x), -1), np.where(y[:, 0] > 1, "up", "down")
+    model = face(1, 5, fine_tune=fine_tune, **QUICK).fit(flat, labels)
+    rows = flat if view == "x" else labels
+    display = ReceptiveFieldsDisplay.from_estimator(model, rows, view=view)
+    assert display.fields.shape == (5, 30 if view == "x" else 2)
+    assert (display.importances > 0).all() and len(display.axes_) == 5
 
 
 def test_fields_go_back_through_the_transformer(two_view):

@@ -27,6 +27,9 @@ runtime = pytest.importorskip("onnxruntime")
 
 
 def run(graph, rows):
+    used = {name for node in graph.graph.node for name in node.input}
+    made = {tensor.name for tensor in graph.graph.initializer}
+    assert {name for name in made if name.startswith("constant_")} <= used
     data = graph.SerializeToString()
     session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
     kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}

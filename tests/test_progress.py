@@ -6,14 +6,17 @@ import io
 import pickle
 import re
 import sys
+import warnings
 
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV
 
 from sklearn_drm import (
     BBDRMClassifier,
     GCDRMClassifier,
     GGDRMRegressor,
+    SwapViews,
     TwoViewRegressor,
 )
 
@@ -50,6 +53,10 @@ def test_a_line_per_phase_says_both_scores(capsys):
         best = max(model.validation_scores_[view])
         assert float(lines[-1][view]) == pytest.approx(best, abs=5e-5)
     assert lines[1]["x"] is None and lines[0]["y"] is None
+    assert [line["loss"].count("->") for line in lines] == [1, 1, 1]
+    GGDRMRegressor(verbose=1, fine_tune=None, pretrain_epochs=1).fit(*two_views())
+    (line,) = lines_of(capsys.readouterr().out)
+    assert line["epochs"] == "1" and "->" not in line["loss"]
 
 
 @pytest.mark.parametrize("fine_tune", ["separate", "joint"])
@@ -126,11 +133,56 @@ def test_callbacks_of_scikit_learn_see_every_epoch():
     np.testing.assert_array_equal(model.predict(x), plain.predict(x))
     pickle.dumps(plain)
 
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        TwoViewRegressor,
+        SwapViews,
+        lambda model: SwapViews(TwoViewRegressor(model)),
+        lambda model: GridSearchCV(SwapViews(model), {"estimator__tol": [0.1]}, cv=2),
+    ],
+    ids=["TwoViewRegressor", "SwapViews", "both", "GridSearchCV"],
+)
+def test_callbacks_reach_the_model_inside(around):
+    pytest.importorskip("sklearn.callback")
     told = Counter()
-    TwoViewRegressor(GGDRMRegressor(random_state=0, **QUICK)).set_callbacks(told).fit(
-        x, y
-    )
-    assert told.ended.count("epoch") == 8 and told.torn_down == 1
+    model = around(GGDRMRegressor(random_state=0, **QUICK))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # "does not support callbacks"
+        model.set_callbacks(told).fit(*two_views())
+    n_fits = 3 if isinstance(model, GridSearchCV) else 1
+    assert told.ended.count("epoch") == 8 * n_fits and told.torn_down == 1
+
+
+class Stopper(Counter):
+    """A callback that ends every phase after so many epochs."""
+
+    def __init__(self, n_epochs):
+        super().__init__()
+        self.n_epochs = n_epochs
+
+    def on_fit_task_end(self, estimator, context):
+        super().on_fit_task_end(estimator, context)
+        return context.task_name == "epoch" and context.task_id + 1 == self.n_epochs
+
+
+@pytest.mark.parametrize("fine_tune", ["separate", "joint", None])
+def test_a_callback_ends_a_phase_and_leaves_a_model(fine_tune):
+    pytest.importorskip("sklearn.callback")
+    x, y = two_views()
+    options = {"n_hidden_units": 8, "pretrain_epochs": 6, "fine_tune_epochs": 30}
+    model = GGDRMRegressor(fine_tune=fine_tune, random_state=0, **options)
+    model.set_callbacks(Stopper(4)).fit(x, y)
+    assert set(map(len, model.loss_curve_.values())) == {4}
+    assert {len(scores) for scores in model.validation_scores_.values()} <= {4}
+    for prediction in (*model.predict_y(x, return_std=True), model.predict_x(y)):
+        assert np.isfinite(prediction).all()
+    if fine_tune == "separate":
+        assert model.score(x, y) > 0 and model.score_x(x, y) > 0
+    # A fit that is told nothing goes on as ever.
+    model.set_callbacks(Stopper(99)).fit(x, y)
+    assert len(model.loss_curve_["pretrain"]) == 6
 
 
 def test_callbacks_are_torn_down_when_a_fit_fails():

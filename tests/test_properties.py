@@ -21,7 +21,15 @@ from sklearn_drm.core.chain import mirror as mirror_chain
 from sklearn_drm.core.mean_field import mean_field
 from sklearn_drm.core.model import mirror
 from tests.chains import KINDS, make_values
-from tests.strategies import chains, clips, float_views, regressors, two_views
+from tests.strategies import (
+    chains,
+    classifiers,
+    clips,
+    float_views,
+    labelled_rows,
+    regressors,
+    two_views,
+)
 
 QUICK = settings(max_examples=60)
 FITS = settings(max_examples=30)
@@ -223,6 +231,60 @@ def test_compositions_are_transparent(views, model):
             np.reshape(other.predict(x), y.shape), plain.predict(x).reshape(y.shape)
         )
         np.testing.assert_array_equal(other.predict_x(y), plain.predict_x(y))
+
+
+def what_a_classifier_says(model, x, labels):
+    return {
+        "predict_proba": model.predict_proba(x),
+        "predict_x": model.predict_x(labels),
+        "transform_x": model.transform_x(x),
+        "score_samples": model.score_samples(x, labels),
+        "sample_y": model.sample_y(x, 2),
+    }
+
+
+@FITS
+@given(
+    labelled_rows(),
+    classifiers(),
+    st.lists(st.integers(-6, 6), min_size=5, max_size=5),
+    st.lists(st.floats(-50, 50), min_size=5, max_size=5),
+)
+def test_units_and_names_of_classes_tell_a_classifier_nothing(
+    data, model, exponents, shifts
+):
+    x, labels = data
+    scale = 10.0 ** np.array(exponents)[: x.shape[1]]
+    shift = scale * np.array(shifts)[: x.shape[1]]
+    names = np.array(["a", "bc", "d", "e f"])[labels]  # in the same order
+    plain, moved = (
+        clone(model).fit(x, labels),
+        clone(model).fit(x * scale + shift, names),
+    )
+    np.testing.assert_allclose(
+        moved.predict_proba(x * scale + shift), plain.predict_proba(x), atol=1e-7
+    )
+    prototypes = (moved.predict_x(names) - shift) / scale
+    np.testing.assert_allclose(prototypes, plain.predict_x(labels), atol=1e-6)
+
+
+@FITS
+@given(labelled_rows(), classifiers(), st.randoms())
+def test_a_classifier_is_its_pickle_its_seed_and_its_rows(data, model, random):
+    x, labels = data
+    twin = clone(model).fit(x, labels)
+    model.fit(x, labels)
+    said = what_a_classifier_says(model, x, labels)
+    for other in (twin, pickle.loads(pickle.dumps(model))):
+        for name, value in what_a_classifier_says(other, x, labels).items():
+            np.testing.assert_array_equal(value, said[name], err_msg=name)
+            assert np.isfinite(value).all(), name
+    order = random.sample(range(len(x)), random.randint(1, len(x)))
+    some = what_a_classifier_says(model, x[order], labels[order])
+    for name in ("predict_proba", "predict_x", "transform_x", "score_samples"):
+        np.testing.assert_allclose(
+            some[name], said[name][order], rtol=1e-7, atol=1e-7, err_msg=name
+        )
 
 
 @FITS

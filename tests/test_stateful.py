@@ -29,6 +29,7 @@ from sklearn.exceptions import NotFittedError
 
 from sklearn_drm import GGDRMRegressor, TwoViewRegressor
 
+skops = pytest.importorskip("skops.io")
 seeds = st.integers(0, 2**16)
 PHASES = {"separate": 3, "joint": 2, None: 1}
 
@@ -115,10 +116,14 @@ class LifeOfAModel(RuleBasedStateMachine):
         self.twin.partial_fit(x, y)
         self.learned(x, PHASES[self.model.fine_tune], again=again)
 
-    @rule(how=st.sampled_from(["joblib", "compressed", "pickle", "copy"]))
+    @rule(how=st.sampled_from(["joblib", "compressed", "pickle", "copy", "skops"]))
     def dump_and_load(self, how):
         if how == "pickle":
             self.model = pickle.loads(pickle.dumps(self.model))
+        elif how == "skops":
+            data = skops.dumps(self.model)
+            trusted = skops.get_untrusted_types(data=data)
+            self.model = skops.loads(data, trusted=trusted)
         elif how == "copy":
             self.model = copy.deepcopy(self.model)
         else:

@@ -142,8 +142,9 @@ def test_what_a_transformer_gives_is_checked(how, message):
 def test_parts_without_the_methods_they_need():
     with pytest.raises(TypeError, match="regressor must have the methods"):
         TwoViewRegressor(StandardScaler()).fit(X, Y)
-    with pytest.raises(TypeError, match="has no transform"):
-        TwoViewRegressor(RidgePair(), x_transformer=Ridge()).fit(X, Y)
+    for wrong in (Ridge(), "passthrough"):
+        with pytest.raises(TypeError, match="y_transformer must be None or have"):
+            TwoViewRegressor(RidgePair(), y_transformer=wrong).fit(X, Y)
     with pytest.raises(TypeError, match="Ridge.* has no predict_x"):
         SwapViews(Ridge()).fit(X, Y)
     with pytest.raises(TypeError, match="has no predict_x"):

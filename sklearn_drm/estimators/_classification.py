@@ -35,6 +35,7 @@ from sklearn_drm.estimators._progress import with_callbacks
 from sklearn_drm.estimators._training import Views
 from sklearn_drm.learning.parameters import flatten_chain
 from sklearn_drm.learning.relation import RelationTraining
+from sklearn_drm.views import check_names, set_target_names
 
 __all__ = ["ChainClassifier", "identity_scaling"]
 
@@ -364,6 +365,9 @@ class ChainClassifier(ChainFitting):
     def _views(
         self, X: Any, y: Any, sample_weight: Any, groups: Any, *, reset: bool
     ) -> Views:
+        given = y
+        if not reset:
+            check_names(y, getattr(self, "target_names_in_", None), "y")
         X, y = validate_data(
             self,
             X,
@@ -375,6 +379,7 @@ class ChainClassifier(ChainFitting):
         )
         y = self._labels(y)
         if reset:
+            set_target_names(self, given)
             self._y_is_1d = y.ndim == 1
             self._multilabel = y.ndim == 2
             if self._multilabel:
@@ -431,6 +436,7 @@ class ChainClassifier(ChainFitting):
 
     def _check_y(self, y: Any) -> Array:
         check_is_fitted(self)
+        check_names(y, getattr(self, "target_names_in_", None), "y")
         y = check_array(y, ensure_2d=False, dtype=None, input_name="labels")
         return self._encode(self._labels(y), self.model_.chain.x.bias.dtype)
 

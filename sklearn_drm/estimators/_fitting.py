@@ -37,6 +37,7 @@ from sklearn_drm.learning.fine_tuning import (
 )
 from sklearn_drm.learning.optimizer import Adam
 from sklearn_drm.learning.parameters import flatten_chain
+from sklearn_drm.views import check_names, set_target_names
 
 __all__ = ["ChainFitting"]
 
@@ -78,7 +79,9 @@ class ChainFitting(JointDensity):
         self, X: Any, y: Any, sample_weight: Any, groups: Any, *, reset: bool
     ) -> Views:
         """Checked, weighted and standardised rows; sets what fit learns of them."""
-        names = getattr(y, "columns", None)
+        given = y
+        if not reset:
+            check_names(y, getattr(self, "target_names_in_", None), "y")
         X, y = validate_data(
             self,
             X,
@@ -91,10 +94,9 @@ class ChainFitting(JointDensity):
         )
         y = check_array(y, ensure_2d=False, dtype=X.dtype, input_name="y")
         if reset:
+            set_target_names(self, given)
             self._y_is_1d = y.ndim == 1
             self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
-            if names is not None and all(isinstance(name, str) for name in names):
-                self.target_names_in_ = np.asarray(names, dtype=object)
         y = self._as_columns(y)
         X, y, weight, groups = counted_rows(X, y, sample_weight, groups)
         if reset:
@@ -113,6 +115,7 @@ class ChainFitting(JointDensity):
         with self._threads(views):
             if not again:
                 self._start(views, rng)
+            self._check_layers()
             train, held = self._split(views, rng)
             schedule = Schedule(
                 self._epochs(train),
@@ -145,6 +148,7 @@ class ChainFitting(JointDensity):
         with self._threads(views):
             if not again:
                 self._start(views, self._generator())
+            self._check_layers()
             if not hasattr(self, "_partial_rng"):
                 self._partial_rng = self._generator()
             self._pretrain(views, 1, self._partial_rng)
@@ -184,6 +188,16 @@ class ChainFitting(JointDensity):
         self.n_iter_ = 0
         self.loss_curve_: dict[str, list[float]] = {}
         self.validation_scores_: dict[str, list[float]] = {}
+
+    def _check_layers(self) -> None:
+        """Raise ValueError where the chain to go on with has other layers."""
+        found = [layer.n_units for layer in self._trainer.model.chain.hidden]
+        if found != hidden_sizes(self):
+            raise ValueError(
+                f"The model to go on with has hidden layers of {found} units; got "
+                f"n_hidden_layers={self.n_hidden_layers!r}, n_hidden_units="
+                f"{self.n_hidden_units!r}. Clone the estimator to start anew."
+            )
 
     def _new_trainer(
         self, views: Views, rng: np.random.Generator
@@ -231,8 +245,8 @@ class ChainFitting(JointDensity):
         if report is not None:
             report.begin("pretrain", n_epochs)
 
-            def tell(epoch: int, loss: float) -> None:
-                report.epoch(epoch, loss, {})
+            def tell(epoch: int, loss: float) -> bool:
+                return report.epoch(epoch, loss, {})
 
         losses = pretrain(
             self._trainer,
@@ -257,7 +271,9 @@ class ChainFitting(JointDensity):
     ) -> None:
         if self.fine_tune == "separate":
             self._tune_separate(train, held, schedule, rng, again)
-        elif self.fine_tune == "joint":
+            return
+        self._networks = None  # of an earlier fit, with warm_start
+        if self.fine_tune == "joint":
             self._tune_joint(train, held, schedule, rng)
 
     def _tune_separate(
@@ -412,13 +428,13 @@ class ChainFitting(JointDensity):
             return None
         report.begin(phase, n_epochs)
 
-        def tell(epoch: int, history: History) -> None:
+        def tell(epoch: int, history: History) -> bool:
             scores = self._best_scores()
             if history.scores:  # of the one direction that is being tuned
                 scores[phase] = history.scores[-1]
             if phase == "joint":
                 scores = {v: s[-1] for v, s in self.validation_scores_.items()}
-            report.epoch(epoch, history.losses[-1], scores)
+            return report.epoch(epoch, history.losses[-1], scores)
 
         return tell
 

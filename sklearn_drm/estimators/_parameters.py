@@ -21,6 +21,8 @@ def check_parameters(estimator: Any) -> None:
         "n_gibbs_steps": 1,
         "n_iter_no_change": 1,
     }
+    if not isinstance(estimator.verbose, bool):
+        at_least["verbose"] = 0
     for name, low in (("batch_size", 1), ("fine_tune_epochs", 0)):
         if not _is_auto(getattr(estimator, name)):
             at_least[name] = low
@@ -117,6 +119,17 @@ def counted_rows(
     if groups is not None:
         groups = check_array(groups, ensure_2d=False, dtype=None, input_name="groups")
         check_consistent_length(X, groups)
+        if groups.ndim != 1:
+            raise ValueError(
+                f"groups must have one label per row; got shape {groups.shape}."
+            )
+        if groups.dtype == object:
+            try:
+                np.unique(groups)
+            except TypeError as error:  # None, or numbers among strings
+                raise ValueError(
+                    "groups must be labels of one kind, with none missing."
+                ) from error
     if weight is not None and not (weight > 0).all():
         rows = weight > 0
         X, y, weight = X[rows], y[rows], weight[rows]

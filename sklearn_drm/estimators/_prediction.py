@@ -15,6 +15,7 @@ from sklearn_drm.core.predictor import Predictor
 from sklearn_drm.core.rows import blocks
 from sklearn_drm.core.units import Array
 from sklearn_drm.estimators._parameters import target_columns
+from sklearn_drm.views import check_names
 
 __all__ = ["TwoWayPrediction"]
 
@@ -233,6 +234,7 @@ class TwoWayPrediction:
 
     def _read_y(self, y: Any) -> Array:
         check_is_fitted(self)
+        check_names(y, getattr(self, "target_names_in_", None), "y")
         y = check_array(
             y,
             ensure_2d=False,

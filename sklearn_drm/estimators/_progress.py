@@ -68,12 +68,19 @@ class FitReport:
         elif self._verbose == 1:
             self._bar = _bar(self._label, n_epochs)
 
-    def epoch(self, epoch: int, loss: float, scores: Mapping[str, float]) -> None:
-        """Epoch number ``epoch``, from 0, ended with this loss and held-out R²."""
+    def epoch(self, epoch: int, loss: float, scores: Mapping[str, float]) -> bool:
+        """Epoch number ``epoch``, from 0, ended with this loss and held-out R².
+
+        Returns
+        -------
+        bool
+            Whether a callback asks to end the phase.
+        """
+        stop = False
         if self._task is not None:
             leaf = self._task.subcontext(task_name="epoch")
             leaf.call_on_fit_task_begin(estimator=self._estimator)
-            leaf.call_on_fit_task_end(estimator=self._estimator)
+            stop = bool(leaf.call_on_fit_task_end(estimator=self._estimator))
         if self._bar is not None:
             self._bar.set_postfix_str(
                 f"loss {loss:.4g}{_held_out(scores)}", refresh=False
@@ -84,6 +91,7 @@ class FitReport:
                 f", epoch {epoch + 1}/{self._n_epochs}: loss {loss:.4g}"
                 f"{_held_out(scores)}"
             )
+        return stop
 
     def end(self, losses: list[float], scores: Mapping[str, float]) -> None:
         """The phase is over; ``scores`` are the best of each direction."""
@@ -92,11 +100,11 @@ class FitReport:
             self._task = None
         self.close()
         if self._verbose and losses:
-            plural = "epoch" if len(losses) == 1 else "epochs"
-            self._line(
-                f": {len(losses)} {plural}, loss {losses[0]:.4g} -> {losses[-1]:.4g}"
-                f"{_held_out(scores)}"
-            )
+            way = " -> ".join(f"{loss:.4g}" for loss in (losses[0], losses[-1]))
+            said = f"{len(losses)} epochs, loss {way}"
+            if len(losses) == 1:
+                said = f"1 epoch, loss {losses[0]:.4g}"
+            self._line(f": {said}{_held_out(scores)}")
 
     def close(self) -> None:
         """Take the bar away, if there is one."""
@@ -161,7 +169,7 @@ def begin_report(estimator: Any, n_phases: int) -> Iterator[FitReport | None]:
 
 
 @contextmanager
-def propagated(estimator: Any, inner: Any) -> Iterator[None]:
+def propagated(estimator: Any, inner: Any, role: str) -> Iterator[None]:
     """Give a meta-estimator's callbacks to what it fits, for that long.
 
     Parameters
@@ -170,6 +178,8 @@ def propagated(estimator: Any, inner: Any) -> Iterator[None]:
         The meta-estimator, in its ``fit``.
     inner : estimator
         What it is about to fit.
+    role : str
+        The meta-estimator's parameter that holds it.
     """
     told = getattr(estimator, "_skl_callbacks", None)
     if not (told or hasattr(estimator, "_parent_callback_ctx")):
@@ -177,7 +187,7 @@ def propagated(estimator: Any, inner: Any) -> Iterator[None]:
         return
     context = estimator._init_callback_context(max_subtasks=1)
     context.call_on_fit_task_begin(estimator=estimator)
-    task = context.subcontext(task_name="fit-regressor")
+    task = context.subcontext(task_name=f"fit-{role}")
     task.call_on_fit_task_begin(estimator=estimator)
     with task.propagate_callback_context(inner):
         yield

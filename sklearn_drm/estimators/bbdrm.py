@@ -107,6 +107,8 @@ class BBDRMClassifier(
         Columns of X.
     feature_names_in_ : ndarray of str
         Their names, where X had any.
+    target_names_in_ : ndarray of str
+        Names of the labels, where a 2-D y had any.
 
     See Also
     --------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils.metadata_routing import UNUSED
 
 from sklearn_drm.estimators._fitting import ChainFitting
 from sklearn_drm.estimators._parameters import check_parameters
@@ -162,6 +163,8 @@ class GGDRMRegressor(
     True
     """
 
+    __metadata_request__predict = {"return_std": UNUSED}
+
     def __init__(
         self,
         n_hidden_layers: int = 2,
@@ -214,6 +217,25 @@ class GGDRMRegressor(
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Same as ``predict_y``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_x)
+            First view.
+        return_std : bool, default=False
+            Whether to return standard deviations too.
+
+        Returns
+        -------
+        mean : ndarray of shape (n, n_y) or (n,)
+            E[y | x]; 1-D where y was 1-D.
+        std : ndarray like mean
+            Only with ``return_std``.
+        """
+        return self.predict_y(X, return_std)
 
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(

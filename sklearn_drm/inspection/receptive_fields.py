@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_drm.core.predictor import MeanFieldInference
+from sklearn_drm.core.model import RelationalModel, mirror
 from sklearn_drm.core.units import Array, logistic
 from sklearn_drm.inspection._parts import (
     View,
@@ -96,7 +96,8 @@ class ReceptiveFieldsDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted ``GGDRMRegressor``, or a ``TwoViewRegressor`` around one.
+            Fitted ``GGDRMRegressor`` or classifier of this package, or a
+            ``TwoViewRegressor`` around one.
         X : array-like of shape (n, ...)
             Rows of the view, over which importance is measured.
         view : {"x", "y"}, default="x"
@@ -127,11 +128,13 @@ class ReceptiveFieldsDisplay:
             raise ValueError(f"view must be 'x' or 'y'; got {view!r}.")
         regressor = inner_regressor(estimator)
         predictor = regressor.predictors_["y" if view == "x" else "x"]
-        network = _as_network(predictor.hidden)
+        model = regressor.model_ if view == "x" else mirror(regressor.model_)
+        network = _as_network(predictor, model)
+        read_out = getattr(predictor, "weight", network.weights[-1])
         if estimator is not regressor:
             X = getattr(estimator, f"_{view}_rows")(X)
         rows = getattr(regressor, f"_check_{view}")(X)
-        importances = _importances(network, predictor.weight, rows)
+        importances = _importances(network, read_out, rows)
         order = np.argsort(-importances, kind="stable")
         place = View.of(estimator, view)
         weights = network.weights[0].T
@@ -203,11 +206,11 @@ class ReceptiveFieldsDisplay:
         return self
 
 
-def _as_network(hidden: Any) -> FeedForward:
-    if isinstance(hidden, MeanFieldInference):
-        return unroll(hidden.chain, hidden.initial)
-    network: FeedForward = hidden
-    return network
+def _as_network(predictor: Any, model: RelationalModel) -> FeedForward:
+    hidden = getattr(predictor, "hidden", None)
+    if isinstance(hidden, FeedForward):
+        return hidden
+    return unroll(model.chain, model.means)
 
 
 def _importances(network: FeedForward, read_out: Array, rows: Array) -> Array:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_drm.core.units import Array
 from sklearn_drm.inspection._parts import as_images, check_image_shape, pyplot
-from sklearn_drm.views import trailing_shape
+from sklearn_drm.views import rows_of, trailing_shape
 
 __all__ = ["ReconstructionDisplay"]
 
@@ -100,14 +101,22 @@ class ReconstructionDisplay:
         ValueError
             If an image shape does not fit, rows do not match, or ``n_rows`` is not
             positive.
+        TypeError
+            If the estimator is a classifier.
         """
         check_is_fitted(estimator)
         if n_rows < 1:
             raise ValueError(f"n_rows must be at least 1; got {n_rows!r}.")
-        X, y = np.asarray(X), np.asarray(y)
+        if is_classifier(estimator):
+            raise TypeError(
+                "labels are no reconstruction: draw the prototypes, "
+                "estimator.predict_x(labels), by from_predictions."
+            )
+        X, y = rows_of(X), rows_of(y)
         check_consistent_length(X, y)
         chosen = np.unique(np.linspace(0, len(X) - 1, min(n_rows, len(X))).astype(int))
-        X, y = X[chosen], y[chosen]
+        # A data frame stays one: estimators look at the names of its columns.
+        X, y = (getattr(view, "iloc", view)[chosen] for view in (X, y))
         options = {"return_std": True} if show_std else {}
         shown = cls({}, {})
         forward = getattr(estimator, "predict_y", estimator.predict)
@@ -119,7 +128,7 @@ class ReconstructionDisplay:
             std = None
             if show_std:
                 predicted, std = predicted
-            shown._add(name, truth, predicted, std, shape)
+            shown._add(name, np.asarray(truth), predicted, std, shape)
         return shown.plot(axes=axes) if plot else shown
 
     @classmethod

@@ -136,7 +136,9 @@ class TrainingCurvesDisplay:
             )
         self.figure_ = self.axes_[0].figure
         for axis, (name, curve) in zip(self.axes_, phases.items(), strict=False):
-            axis.plot(np.arange(1, len(curve) + 1), curve, color="tab:gray")
+            # One epoch, the default of pre-training, is a point and no line.
+            one = {"marker": "o"} if len(curve) == 1 else {}
+            axis.plot(np.arange(1, len(curve) + 1), curve, color="tab:gray", **one)
             axis.set(title=_LABELS.get(name, name), xlabel="epoch", ylabel="loss")
         if scores:
             axis = self.axes_[-1]
@@ -154,5 +156,7 @@ class TrainingCurvesDisplay:
             axis.set(title="held-out rows", xlabel="epoch", ylabel="R²")
             axis.legend()
         for axis in self.axes_:
-            axis.xaxis.get_major_locator().set_params(integer=True)
+            low, high = axis.get_xlim()
+            axis.set_xlim(min(low, 0.5), max(high, 1.5))
+            axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         return self

@@ -243,7 +243,7 @@ class ContrastiveDivergence:
             self.offsets[index + 1] = average
 
 
-Progress = Callable[[int, float], None]
+Progress = Callable[[int, float], bool | None]
 
 
 def pretrain(
@@ -277,7 +277,7 @@ def pretrain(
     rng : numpy.random.Generator
         Source of randomness.
     progress : callable, optional
-        Called after each epoch with its number and loss.
+        Called after each epoch with its number and loss; True ends the training.
 
     Returns
     -------
@@ -299,6 +299,6 @@ def pretrain(
             total += mass * trainer.update(x[rows], y[rows], share / mass, rate, rng)
             done += 1
         losses.append(float(total / weight.sum()))
-        if progress is not None:
-            progress(epoch, losses[-1])
+        if progress is not None and progress(epoch, losses[-1]):
+            break
     return losses

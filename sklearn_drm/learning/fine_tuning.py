@@ -128,7 +128,7 @@ def descend(
     optimizer: Adam | None = None,
     score: Callable[[], float] | None = None,
     project: Callable[[], None] | None = None,
-    progress: Callable[[int, History], None] | None = None,
+    progress: Callable[[int, History], bool | None] | None = None,
 ) -> History:
     """Adam over shuffled batches with averaged parameters and early stopping.
 
@@ -154,7 +154,7 @@ def descend(
     project : callable, optional
         Called after every update, to keep parameters in range.
     progress : callable, optional
-        Called after each epoch.
+        Called after each epoch; True ends the phase.
 
     Returns
     -------
@@ -208,9 +208,8 @@ def descend(
                 vector[:] = current
             stale = 0 if history.scores[-1] > best_score + schedule.tol else stale + 1
             best_score = max(best_score, history.scores[-1])
-        if progress is not None:
-            progress(epoch, history)
-        if stale >= schedule.n_iter_no_change:
+        stop = progress is not None and progress(epoch, history)
+        if stop or stale >= schedule.n_iter_no_change:
             break
     if score is not None and history.scores:
         vector[:] = best
@@ -240,7 +239,7 @@ def tune_network(
     columns: Array | None = None,
     optimizer: Adam | None = None,
     validation: tuple[Array, Array] | None = None,
-    progress: Callable[[int, History], None] | None = None,
+    progress: Callable[[int, History], bool | None] | None = None,
 ) -> History:
     """Fine-tune one direction as a network of its own.
 
@@ -344,7 +343,7 @@ def tune_joint(
     y_target: slice | Array = slice(None),
     optimizer: Adam | None = None,
     score: Callable[[], float] | None = None,
-    progress: Callable[[int, History], None] | None = None,
+    progress: Callable[[int, History], bool | None] | None = None,
 ) -> History:
     """Fine-tune both directions in one weight set.
 

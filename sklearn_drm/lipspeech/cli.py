@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -101,7 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="CSV",
         help="table with columns clip,subset; only clips of subset train are used",
     )
-    fit.add_argument("-o", "--output", type=_path, required=True, metavar="MODEL")
+    fit.add_argument("-o", "--output", type=_file, required=True, metavar="MODEL")
     fit.add_argument(
         "--context",
         type=_count,
@@ -125,7 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
     speech.add_argument(
         "-o",
         "--output",
-        type=_path,
+        type=_file,
         required=True,
         metavar="OUT",
         help="OUT.wav: the sound; OUT.mp4: the picture with the new sound",
@@ -139,7 +140,7 @@ def build_parser() -> argparse.ArgumentParser:
     lips.add_argument("model", type=_path, metavar="MODEL")
     lips.add_argument("audio", type=_path, metavar="AUDIO")
     lips.add_argument(
-        "-o", "--output", type=_path, required=True, metavar="OUT", help="OUT.mp4"
+        "-o", "--output", type=_file, required=True, metavar="OUT", help="OUT.mp4"
     )
     lips.add_argument(
         "--face",
@@ -169,12 +170,12 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "-o",
         "--output",
-        type=_path,
+        type=_file,
         metavar="REPORT",
         help="the report (default: MODEL with the ending .evaluation.html)",
     )
     evaluate.add_argument(
-        "--json", type=_path, metavar="FILE", help="write the figures here as well"
+        "--json", type=_file, metavar="FILE", help="write the figures here as well"
     )
 
     experiment = commands.add_parser(
@@ -225,6 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0, 1 after a fault of the program, 2 where the input cannot
         be used, 130 after an interruption.
     """
+    _open_streams()
     try:
         arguments = build_parser().parse_args(argv)
     except SystemExit as stop:
@@ -250,6 +252,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _open_streams() -> None:
+    """Make both streams take any text, whatever the locale and wherever they go."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller, as in `>&-`
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, nowhere)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _run(arguments: argparse.Namespace) -> None:
     try:
         from sklearn_drm.lipspeech import commands
@@ -272,7 +285,9 @@ def _described(error: Exception) -> tuple[int, str]:
         where = f"{error.filename}: " if error.filename else ""
         return _USAGE, f"{where}{error.strerror or text}"
     if isinstance(error, MemoryError):
-        return _USAGE, "not enough memory; give fewer or shorter clips"
+        return _USAGE, (
+            "not enough memory; give fewer or shorter clips, or fit with less --context"
+        )
     if isinstance(error, ValueError):
         return _USAGE, text
     return 1, (
@@ -330,6 +345,12 @@ def _path(text: str) -> Path:
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError("an empty file name")
     return Path(text)
+
+
+def _file(text: str) -> Path:
+    if text.endswith(("/", os.sep)):
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder; give a file name")
+    return _path(text)
 
 
 def _count(text: str) -> int:

@@ -26,8 +26,8 @@ from drm_transformers.clips import (
 from sklearn_drm.lipspeech import pages
 from sklearn_drm.lipspeech.colour import colour_frames
 from sklearn_drm.lipspeech.converter import LipSpeechConverter
+from sklearn_drm.lipspeech.evaluation import counted, format_table
 from sklearn_drm.lipspeech.evaluation import evaluate as evaluate_converter
-from sklearn_drm.lipspeech.evaluation import format_table
 from sklearn_drm.lipspeech.feature_cache import (
     Loaded,
     default_cache,
@@ -66,6 +66,7 @@ def demo(arguments: Namespace) -> None:
 def fit(arguments: Namespace) -> None:
     """Fit a converter on clips and write it."""
     output: Path = arguments.output
+    check_output(output)
     report = output.with_suffix(".html")
     if output.suffix.lower() in (".html", ".htm"):
         raise CommandError(
@@ -86,7 +87,7 @@ def fit(arguments: Namespace) -> None:
         random_state=arguments.seed,
     )
     frames = sum(len(f.lips) for f in loaded.features)
-    print(f"fitting on {len(loaded.features)} clips, {frames} frames", flush=True)
+    print(f"fitting on {counted(len(loaded.features))}, {frames} frames", flush=True)
     with fit_progress() as verbose:
         converter.set_params(verbose=verbose).fit(loaded.features)
     page = pages.fit_page(converter, output.name)
@@ -146,7 +147,8 @@ def speech_to_lips(arguments: Namespace) -> None:
     waveform, rate, original = _sound_and_lips(arguments.audio, settings)
     if not len(waveform):
         raise CommandError(f"{arguments.audio}: the sound has no samples")
-    lips = converter.speech_to_lips(waveform, rate, face=face)
+    with _naming(arguments.audio):
+        lips = converter.speech_to_lips(waveform, rate, face=face)
     page = pages.speech_to_lips_page(
         arguments.audio.name, waveform, rate, lips, settings.frame_rate, original
     )
@@ -239,9 +241,13 @@ def check_output(*outputs: Path, inputs: Sequence[Path] = ()) -> None:
     CommandError
         One line that names the output and says why.
     """
-    for output in outputs:
+    for index, output in enumerate(outputs):
         if output.is_dir():
             raise CommandError(f"{output}: is a folder; give a file name")
+        if output.exists() and not output.is_file():
+            raise CommandError(f"{output}: is no file; give a file name")
+        if os.path.realpath(output) in map(os.path.realpath, outputs[:index]):
+            raise CommandError(f"{output}: would be written twice; give two names")
         folder = output.parent
         if not folder.is_dir():
             raise CommandError(f"{output}: there is no folder {folder}; make it first")
@@ -286,7 +292,11 @@ def _load(paths: list[Path], settings: FeatureSettings, arguments: Namespace) ->
 
 
 def _cache_folder(arguments: Namespace) -> Path | None:
-    folder: Path = arguments.cache or default_cache()
+    try:
+        folder: Path = arguments.cache or default_cache()
+    except RuntimeError:  # a user without a home, as in a container
+        _note("warning: no folder for a cache; features are not kept without --cache")
+        return None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -341,8 +351,8 @@ class _naming:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        if isinstance(error, ClipError) and str(self._path) not in str(error):
-            raise ClipError(named(self._path, str(error))) from error
+        if isinstance(error, ValueError) and str(self._path) not in str(error):
+            raise CommandError(named(self._path, str(error))) from error
 
 
 def _ending(path: Path, allowed: tuple[str, ...]) -> str:

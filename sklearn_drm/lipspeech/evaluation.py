@@ -261,6 +261,11 @@ def _fit_mlp_by_clip(
     return fitted
 
 
+def counted(n_clips: int) -> str:
+    """Number of clips in words."""
+    return f"{n_clips} clip{'' if n_clips == 1 else 's'}"
+
+
 def format_table(evaluation: Evaluation) -> str:
     """The scores as a plain table.
 
@@ -315,7 +320,7 @@ def format_table(evaluation: Evaluation) -> str:
     lines.insert(2, "-" * max(map(len, lines)))
     removed = "removed from" if evaluation.clip_mean_removed else "kept in"
     lines.append(
-        f"{evaluation.n_clips} clips, {evaluation.n_frames} frames; context "
+        f"{counted(evaluation.n_clips)}, {evaluation.n_frames} frames; context "
         f"±{evaluation.context} frames; clip mean {removed} the lip features"
     )
     return "\n".join(lines)

@@ -64,7 +64,7 @@ def default_cache() -> Path:
     """
     chosen = os.environ.get("SKLEARN_DRM_CACHE")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        return Path(os.path.expanduser(chosen)).absolute()
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
     elif sys.platform == "darwin":
@@ -171,7 +171,8 @@ def cached_features(
     """Features of one file, from the cache where they are there."""
     # One process per clip is busy already; more threads would only queue.
     cv2.setNumThreads(1)
-    if cache is None:
+    # What is no file, a pipe or a device, may have no end: refused unread.
+    if cache is None or not path.is_file():
         return _compute(path, settings)
     entry = cache / f"{_key(path, settings)}.npz"
     kept = _read_entry(entry, path.stem, settings)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from drm_transformers.clips import Clip
 from sklearn_drm.lipspeech.converter import LipSpeechConverter, Speech
-from sklearn_drm.lipspeech.evaluation import Evaluation
+from sklearn_drm.lipspeech.evaluation import Evaluation, counted
 from sklearn_drm.lipspeech.features import ClipFeatures
 from sklearn_drm.lipspeech.pictures import figure_png, lip_strip, spectrogram_pair
 from sklearn_drm.lipspeech.report import Report, audio_player, video_player
@@ -151,7 +151,7 @@ def fit_page(converter: LipSpeechConverter, name: str) -> Report:
     frames = converter.n_frames_
     page = Report(
         f"Model {name}",
-        f"Fitted on {len(converter.clip_names_)} clips, {frames} frames "
+        f"Fitted on {counted(len(converter.clip_names_))}, {frames} frames "
         f"({frames / converter.settings_.frame_rate:.0f} s), in "
         f"{converter.fit_seconds_:.0f} s. Context ±{converter.context} frames; clip "
         f"mean {'removed' if converter.remove_clip_mean else 'kept'}.",

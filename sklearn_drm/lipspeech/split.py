@@ -39,7 +39,13 @@ def read_split(path: Path) -> dict[str, str]:
         raise SplitError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise SplitError(f"{path}: not a text file in UTF-8") from error
-    reader = csv.DictReader(text.splitlines())
+    try:
+        return _subsets(csv.DictReader(text.splitlines()), path)
+    except csv.Error as error:
+        raise SplitError(f"{path}: not a table of clip,subset ({error})") from error
+
+
+def _subsets(reader: csv.DictReader[str], path: Path) -> dict[str, str]:
     columns = [name.strip() for name in reader.fieldnames or [] if name]
     if not {"clip", "subset"} <= set(columns):
         raise SplitError(

@@ -19,6 +19,8 @@ FloatArray = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
 
 _MAX_FRAME_BYTES = 4 * 2**30
+# Whole numbers of 32 bits written as floats are smaller than this.
+_MAX_SAMPLE = 1e10
 _TEXT_BYTES = bytes([*range(9, 14), 27, *range(32, 127), *range(160, 256)])
 # A decoder that lacks its reference picture starts from a flat mid-grey one.
 _FLAT_DEVIATION = 4.0
@@ -255,7 +257,14 @@ class _Reader:
                 position = wanted
             pieces.append(block)
             position += len(block)
-        return np.concatenate(pieces), start
+        waveform = np.concatenate(pieces)
+        # Samples kept as floating-point numbers can be anything; NaN is never smaller.
+        if len(waveform) and not np.abs(waveform).max() < _MAX_SAMPLE:
+            raise ClipError(
+                f"{self.path}: its sound has samples that are no number or far from "
+                "[-1, 1]; the file is damaged, or was written wrongly"
+            )
+        return waveform, start
 
 
 def _is_cover(stream: Any) -> bool:
