@@ -21,11 +21,12 @@ PLACES = {
     "metrics": (9.5, 4.1),
     "learning": (5.6, 1.4),
     "versioned": (8.9, 2.0),
+    "views": (0.9, 1.3),
     "core": (2.4, 0.0),
     "drm_transformers": (12.0, 4.1),
 }
 # Modules that share the box of another one.
-SHARED = {"swap_views": "two_view", "views": "two_view", "fitted_view": "two_view"}
+SHARED = {"swap_views": "two_view", "fitted_view": "two_view"}
 TITLES = {"two_view": "two_view, swap_views"}
 WIDTHS = {"two_view": 2.5, "drm_transformers": 2.1}
 WIDTH, HEIGHT = 1.5, 0.68
