@@ -11,10 +11,14 @@ from dataclasses import replace
 import joblib
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
+from drm_transformers import synthesize
 from sklearn_drm.lipspeech import (
     LipSpeechConverter,
     ModelFileError,
@@ -23,6 +27,7 @@ from sklearn_drm.lipspeech import (
     format_table,
     model_file,
 )
+from sklearn_drm.lipspeech.limiter import within_full_scale
 from tests.lip_clips import SETTINGS, spoken_clips, spoken_features, tiny_regressor
 from tests.stand_in import RidgePair
 
@@ -146,6 +151,42 @@ def test_length_level_and_pauses_of_generated_speech(fitted, clips):
     pauses = true < 0.02 * true.max()
     assert pauses.sum() >= 5
     assert np.median(made[pauses]) < 0.1 * np.median(made[~pauses])
+
+
+@given(
+    arrays(float, st.integers(1, 900), elements=st.floats(-4, 4, width=16)),
+    st.sampled_from([100, 8000, 12_000]),
+)
+def test_loud_sound_is_turned_down_and_not_cut(sound, rate):
+    limited = within_full_scale(sound, rate)
+    assert limited.shape == sound.shape and np.abs(limited).max() <= 1 + 1e-12
+    gain = limited[sound != 0] / sound[sound != 0]
+    assert (gain > 0).all() and (gain <= 1 + 1e-9).all()
+    far = np.ones(len(sound), dtype=bool)
+    for place in np.flatnonzero(np.abs(sound) > 1):
+        reach = max(2, round(0.02 * rate) + 1)
+        far[max(0, place - reach) : place + reach + 1] = False
+    np.testing.assert_allclose(limited[far], sound[far], rtol=1e-12)
+
+
+def test_the_gain_of_loud_sound_is_smooth():
+    sound = 0.5 * np.cos(np.arange(6000) / 3)
+    sound[3000] = 2.5
+    gain = within_full_scale(sound, 12_000) / sound
+    assert np.isclose(gain[3000], 0.4)
+    assert np.abs(np.diff(gain)).max() < 0.02
+
+
+def test_generated_speech_fits_into_a_file(fitted, clips, monkeypatch):
+    made = []
+
+    def loud(*arguments, **options):
+        made.append(6 * synthesize(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr("sklearn_drm.lipspeech.converter.synthesize", loud)
+    speech = fitted.lips_to_speech(clips[7].lips)
+    assert np.abs(made[0]).max() > 1 + 1e-12 > np.abs(speech.waveform).max()
 
 
 def test_features_alone_give_back_the_level(fitted, clips):

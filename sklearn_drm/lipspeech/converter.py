@@ -20,6 +20,7 @@ from sklearn_drm.lipspeech.features import (
     FeatureSettings,
     speech_features,
 )
+from sklearn_drm.lipspeech.limiter import within_full_scale
 from sklearn_drm.lipspeech.model_file import ModelFileError, load_model, save_model
 from sklearn_drm.lipspeech.recipe import default_regressor
 from sklearn_drm.lipspeech.representation import (
@@ -433,7 +434,8 @@ class LipSpeechConverter(BaseEstimator):  # type: ignore[misc]
             n_samples=n_samples,
             sample_rate=settings.sample_rate,
         )
-        return Speech(np.asarray(waveform), settings.sample_rate, mel, excitation)
+        waveform = within_full_scale(waveform, settings.sample_rate)
+        return Speech(waveform, settings.sample_rate, mel, excitation)
 
     def _predict_speech(
         self, lips_in: FloatArray, groups: NDArray[np.intp] | None = None

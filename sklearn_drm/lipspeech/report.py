@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from drm_transformers.clips import atomic_path, write_clip
 from sklearn_drm.lipspeech.evaluation import Evaluation
+from sklearn_drm.lipspeech.limiter import within_full_scale
 
 __all__ = [
     "Report",
@@ -296,6 +297,8 @@ def video_player(
     """
     with tempfile.TemporaryDirectory(prefix="sklearn-drm-") as folder:
         file = Path(folder) / "clip.mp4"
+        if waveform is not None and sample_rate is not None:
+            waveform = within_full_scale(waveform, sample_rate)
         write_clip(file, frames, frame_rate, waveform, sample_rate, size=size)
         source = data_uri("video/mp4", file.read_bytes())
     return (
