@@ -1,4 +1,4 @@
-"""What the two-view meta-estimators share: views of any shape, tags, routing.
+"""What estimators of two views share: views of any shape, names, tags, routing.
 
 A *view* is whatever the user passes for one side of the pair: a 2-D array, a data
 frame, a stack of images ``(n, H, W)`` or ``(n, frames, H, W)``, or a 1-D target.

@@ -24,9 +24,10 @@ from sklearn_drm.core.exact import log_likelihood
 from sklearn_drm.core.mean_field import mean_field
 from sklearn_drm.core.units import Bernoulli, Categorical
 from sklearn_drm.learning.feed_forward import FeedForward, forward, gradient, unroll
+from sklearn_drm.learning.gradient import uncentre_increment
 from sklearn_drm.learning.multi_prediction import add_prediction_gradient
 from sklearn_drm.learning.parameters import flatten_chain
-from sklearn_drm.learning.relation import add_class_gradient
+from sklearn_drm.learning.relation import RelationTraining, add_class_gradient
 from tests.chains import KINDS, all_values, make_chain, make_values
 from tests.test_learning import finite_differences, with_vector
 
@@ -214,6 +215,30 @@ def test_class_gradient(x_kind, y_kind, hidden):
         one_on = [int(np.flatnonzero((values == r).all(1))[0]) for r in np.eye(3)]
         log_p = log_softmax(joint[:, one_on], axis=1)
         np.testing.assert_allclose(run(flat.vector)[0], -weight @ (y * log_p).sum(1))
+
+
+@pytest.mark.parametrize("x_kind", ["bernoulli", "gaussian"])
+def test_relation_gradient_is_that_in_centred_coordinates(x_kind):
+    flat = flatten_chain(make_chain(x_kind, "categorical", hidden=(3,), seed=1))
+    rng = np.random.default_rng(1)
+    x = make_values(flat.chain.x, 4, rng)
+    y, weight = np.eye(3)[rng.integers(3, size=4)], rng.dirichlet(np.ones(4))
+    trainer = RelationTraining(flat, relation_weight=2.0)
+    trainer.offsets = [rng.random(layer.n_units) for layer in flat.chain.units]
+    if x_kind == "gaussian":
+        trainer.offsets[0][:] = 0
+    trainer._add_to_gradient(x, y, weight, rng)
+
+    def loss(increment):
+        step = with_vector(flat, increment)
+        uncentre_increment(step.chain, trainer.offsets)
+        chain = with_vector(flat, flat.vector + step.vector).chain
+        out = flat.zeros_like().chain
+        return add_class_gradient(chain, x, y, weight, out, initial=trainer.means)
+
+    numeric = finite_differences(loss, np.zeros_like(flat.vector))
+    # The whole gradient is divided by 1 + relation_weight.
+    np.testing.assert_allclose(trainer.gradient.vector, -2 / 3 * numeric, atol=1e-6)
 
 
 @pytest.mark.parametrize("x_kind", KINDS)

@@ -8,6 +8,7 @@ from scipy.ndimage import convolve1d, minimum_filter1d
 
 __all__ = ["within_full_scale"]
 
+# Seconds on each side of a loud sample where the gain may differ from 1.
 _REACH = 0.02
 
 
