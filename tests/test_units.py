@@ -170,6 +170,8 @@ def test_float32_stays_float32():
 class EveryInteger:
     """A generator whose words hold each 16-bit integer once."""
 
+    bit_generator = None
+
     def integers(self, low, high, *, size, dtype):
         assert (low, high, dtype) == (0, 2**64, np.uint64)
         words = np.random.default_rng(4).permutation(2**16).astype(np.uint16)
@@ -196,6 +198,24 @@ def test_binary_draws_are_independent():
     draws = bernoulli_draws(np.full((20_000, 6), 0.3), rng) - 0.3
     correlation = draws.T @ draws / len(draws) / 0.21
     np.testing.assert_allclose(correlation, np.eye(6), atol=0.035)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [np.random.PCG64, np.random.PCG64DXSM, np.random.SFC64, np.random.Philox],
+)
+def test_random_words_are_those_of_the_generator(source):
+    ours, numpys = (np.random.Generator(source(7)) for _ in range(2))
+    words = random_integers((5, 3), "u2", ours)
+    expected = numpys.integers(0, 2**64, size=4, dtype=np.uint64)
+    np.testing.assert_array_equal(words.ravel(), expected.view(np.uint16)[:15])
+    assert ours.random() == numpys.random()
+
+
+def test_random_words_of_a_generator_of_32_bits_have_64():
+    words = random_integers((1000,), "u2", np.random.Generator(np.random.MT19937(7)))
+    # Were its 32 bits taken for 64, every other pair would be zero.
+    assert (words == 0).sum() < 5
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "i1", "i2"])

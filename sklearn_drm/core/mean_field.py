@@ -131,14 +131,13 @@ def mean_field(
     from_y = None if y is None else chain.units[-1].coupling(y) @ chain.weights[-1].T
     collapsed = y is None and method == "collapsed"
     excitation = self_energy(chain) if collapsed else None
-    for _ in range(n_iter):
+    for sweep in range(1, n_iter + 1):
         for index in range(n_hidden):
             layer = index + 1
-            field = (
-                from_x.copy()
-                if index == 0
-                else hidden[index - 1] @ chain.weights[index]
-            )
+            if index:
+                field = hidden[index - 1] @ chain.weights[index]
+            else:
+                field = from_x if sweep == n_iter else from_x.copy()
             if index < n_hidden - 1:
                 field += hidden[index + 1] @ chain.weights[layer].T
                 hidden[index] = chain.units[layer].mean(field)

@@ -358,13 +358,13 @@ class Bernoulli:
     def sample(self, field: Array, rng: np.random.Generator) -> Array:
         # As bernoulli_draws, but σ(a) = ½ + ½ tanh(½ a) is compared with signed
         # integers: two passes less.
-        threshold = field + self.bias
+        threshold = (field + self.bias).astype(np.float32, copy=False)
         threshold *= 0.5
         np.tanh(threshold, out=threshold)
         threshold *= 2**15
         threshold -= 0.5
         drawn = random_integers(threshold.shape, "i2", rng) < threshold
-        return drawn.astype(threshold.dtype)
+        return drawn.astype(field.dtype)
 
     def interpolate(self, base: Bernoulli, beta: float) -> tuple[Units, Array, float]:
         bias = beta * self.bias + (1 - beta) * base.bias

@@ -33,6 +33,8 @@ __all__ = [
 # data hold; below 0.1 the coupling x/σ² blows up (deepmat, issue 7).
 SIGMA_RANGE = (0.1, 1.6)
 
+_LOG_VARIANCE_RANGE = tuple(2 * np.log(SIGMA_RANGE))
+
 _MAX_GRADIENT_NORM = 10.0
 _OFFSET_DECAY = 0.99
 
@@ -63,10 +65,9 @@ def guard_log_variance(chain: Chain) -> None:
     chain : Chain
         The model.
     """
-    low, high = 2 * np.log(SIGMA_RANGE)
     for layer in chain.units:
         if isinstance(layer, Gaussian):
-            np.clip(layer.log_variance, low, high, out=layer.log_variance)
+            np.clip(layer.log_variance, *_LOG_VARIANCE_RANGE, out=layer.log_variance)
 
 
 def batches(n_rows: int, batch_size: int, rng: np.random.Generator) -> list[Array]:
@@ -225,8 +226,8 @@ class ContrastiveDivergence:
         guard_log_variance(chain)
         self.n_updates += 1
         distance = x - state[0]
-        squared = np.einsum("ni,ni->n", distance, distance)
-        return float(weight @ squared / x.shape[1])
+        distance *= distance
+        return float((weight @ distance).sum() / x.shape[1])
 
     def _add_to_gradient(
         self, x: Array, y: Array, weight: Array, rng: np.random.Generator
