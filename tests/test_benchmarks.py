@@ -13,6 +13,7 @@ from scipy.integrate import simpson
 from sklearn.mixture import GaussianMixture
 from sklearn.neural_network import MLPRegressor
 
+from sklearn_drm import GGDRMRegressor
 from sklearn_drm.metrics import pooled_r2
 from tests.lip_clips import BOX, spoken_clips, write_clips
 
@@ -117,6 +118,54 @@ def test_bench_uncertainty(script, tmp_path):
         for view in ("speech", "lips"):
             figures = {k: entry["summary"][f"{k}_{view}"] for k in ("z2", "variance")}
             assert all(0 < figure["median"] < 100 for figure in figures.values())
+
+
+def test_bench_recipe(script, tmp_path):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    paths = write_clips(clips, spoken_clips(8, 0.6))
+    rows = [f"{p.stem},{'test' if i < 2 else 'train'}" for i, p in enumerate(paths)]
+    split = "\n".join(["clip,subset", *rows]) + "\n"
+    (tmp_path / "split.csv").write_text(split, encoding="utf-8")
+    output = tmp_path / "recipe.json"
+    results = script("bench_recipe").main(
+        [str(tmp_path), "--box", BOX, "--quick", "--jobs", "1", "--context", "0", "1"]
+        + ["--cache", str(tmp_path / "cache"), "-o", str(output)]
+    )
+    assert json.loads(output.read_text(encoding="utf-8")) == results
+    assert results["clips"] == 6
+    text = output.with_suffix(".md").read_text(encoding="utf-8")
+    for table in results["tables"]:
+        names = [entry["system"] for entry in table["variants"]]
+        assert names[0] == "default" and "logistic" in names[-1]
+        for entry in table["variants"]:
+            assert f"| {entry['system']} " in text
+            assert math.isfinite(entry["summary"]["r2_speech"]["median"])
+    assert str(tmp_path) not in text
+
+
+def test_recipes_are_compared_on_other_training_clips(script):
+    recipe = script("bench_recipe")
+    names = list(range(30))
+    parts = [recipe.split_clips(names, number) for number in (0, 0, 1)]
+    assert parts[0] == parts[1] != parts[2]
+    for kept, held in parts:
+        assert len(held) == 5
+        assert sorted(kept + held) == names
+
+
+@pytest.mark.parametrize("context", [False, True])
+def test_each_recipe_changes_something(script, context):
+    default = GGDRMRegressor()
+    seen = []
+    for variant in script("bench_recipe").variants():
+        if context not in variant.contexts:
+            continue
+        changes = variant.changes
+        assert changes not in seen
+        seen.append(changes)
+        assert variant.name == "default" or changes
+        assert all(getattr(default, name) != value for name, value in changes.items())
 
 
 def test_bench_tabular(script, tmp_path):
