@@ -476,6 +476,20 @@ def test_errors_say_what_is_wrong(face):
 
 
 @pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("fine_tune", ["separate", "joint"])
+def test_early_stopping_goes_on_with_all_rows(face, fine_tune):
+    x, labels = blobs(n_rows=600)
+    model = face(
+        n_hidden_units=10, random_state=0, fine_tune=fine_tune, pretrain_epochs=2,
+        fine_tune_epochs=10, tol=0.0, early_stopping=True,
+    ).fit(x, labels)  # fmt: skip
+    assert {len(scores) for scores in model.validation_scores_.values()} == {6}
+    tuned = {len(v) for phase, v in model.loss_curve_.items() if phase != "pretrain"}
+    assert tuned <= {8, 9, 10}  # four more, fewer where the best epoch came early
+    assert model.score(x, labels) > 0.9
+
+
+@pytest.mark.parametrize("face", FACES)
 def test_partial_fit_and_warm_start_go_on(face):
     x, labels = blobs(n_rows=240)
     model = face(n_hidden_units=10, random_state=0)

@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn_drm import GGDRMRegressor, SwapViews
 from sklearn_drm.core import exact
 from sklearn_drm.core.model import mirror
+from sklearn_drm.estimators import _fitting
 
 QUICK = {"fine_tune_epochs": 5, "pretrain_epochs": 1, "n_hidden_units": 8}
 
@@ -258,6 +259,64 @@ def test_early_stopping_is_off_with_few_rows():
     x, y = two_views(40)
     model = GGDRMRegressor(random_state=0, **QUICK).fit(x, y)
     assert model.validation_scores_ == {}
+
+
+@pytest.mark.parametrize("fine_tune", ["separate", "joint"])
+def test_refit_goes_on_with_all_rows(fine_tune, monkeypatch):
+    name = {"separate": "tune_network", "joint": "tune_joint"}[fine_tune]
+    tune, n_rows = getattr(_fitting, name), []
+
+    def spy(model, x, *others, **settings):
+        held_out = settings.get("validation") or settings.get("score")
+        n_rows.append((len(x), held_out is not None))
+        return tune(model, x, *others, **settings)
+
+    monkeypatch.setattr(_fitting, name, spy)
+    x, y = two_views(1000)
+    settings = {"fine_tune": fine_tune, "random_state": 0, "n_hidden_units": 10}
+    model = GGDRMRegressor(fine_tune_epochs=10, **settings).fit(x, y)
+    times = 2 if fine_tune == "separate" else 1
+    assert n_rows == [(900, True)] * times + [(1000, False)] * times
+    assert {len(scores) for scores in model.validation_scores_.values()} == {6}
+    phases = {n: len(v) for n, v in model.loss_curve_.items() if n != "pretrain"}
+    assert set(phases.values()) == {10}
+    assert len(phases) == times
+    # Up to there it is the fit without, which has measured the standard deviations.
+    short = GGDRMRegressor(fine_tune_epochs=6, refit=False, **settings).fit(x, y)
+    assert short.validation_scores_ == model.validation_scores_
+    for view, predictor in short.predictors_.items():
+        other = model.predictors_[view]
+        np.testing.assert_array_equal(other.variance, predictor.variance)
+        assert not np.allclose(other.weight, predictor.weight, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"refit": False}, {"early_stopping": False}, {"warm_start": True}]
+)
+def test_all_epochs_are_of_one_phase_without_refit(settings):
+    x, y = two_views(600)
+    model = GGDRMRegressor(
+        random_state=0, n_hidden_units=10, fine_tune_epochs=5, tol=0.0, **settings
+    ).fit(x, y)
+    lengths = {view: len(losses) for view, losses in model.loss_curve_.items()}
+    assert lengths == {"pretrain": 1, "y": 5, "x": 5}
+    assert all(len(scores) == 5 for scores in model.validation_scores_.values())
+
+
+def test_refit_is_short_where_the_best_epoch_came_early():
+    x, y = two_views(600)
+    model = GGDRMRegressor(
+        random_state=0, n_hidden_units=10, fine_tune_epochs=20, tol=0.99,
+        n_iter_no_change=2,
+    ).fit(x, y)  # fmt: skip
+    # Two epochs without such a gain end each direction, the better of them among the
+    # first two or three.
+    best = max(1 + int(np.argmax(s)) for s in model.validation_scores_.values())
+    assert 1 <= best <= 3
+    for view, scores in model.validation_scores_.items():
+        assert len(scores) <= 3
+        later = len(model.loss_curve_[view]) - len(scores)
+        assert later == -(-best * 8 // 12)
 
 
 def test_partial_fit_learns_and_freezes_the_scaling():

@@ -22,7 +22,7 @@ from sklearn_drm import (
 
 QUICK = {"fine_tune_epochs": 3, "pretrain_epochs": 2, "n_hidden_units": 8}
 LINE = re.compile(
-    r"\[GGDRMRegressor\] (?P<phase>[a-z >-]+?)(, epoch (?P<epoch>\d+)/(?P<of>\d+): |"
+    r"\[GGDRMRegressor\] (?P<phase>[a-z >,-]+?)(, epoch (?P<epoch>\d+)/(?P<of>\d+): |"
     r": (?P<epochs>\d+) epochs?, )loss (?P<loss>[-\d.e> ]+)"
     r"(, held-out R2( y (?P<y>-?\d+\.\d{4}))?( x (?P<x>-?\d+\.\d{4}))?)?, \d+\.\d s"
 )
@@ -48,12 +48,15 @@ def test_a_line_per_phase_says_both_scores(capsys):
         "pre-training",
         "fine-tuning x -> y",
         "fine-tuning y -> x",
+        "fine-tuning x -> y, all rows",
+        "fine-tuning y -> x, all rows",
     ]
     for view in "yx":
         best = max(model.validation_scores_[view])
-        assert float(lines[-1][view]) == pytest.approx(best, abs=5e-5)
+        assert float(lines[2][view]) == pytest.approx(best, abs=5e-5)
+        assert lines[3][view] is lines[4][view] is None
     assert lines[1]["x"] is None and lines[0]["y"] is None
-    assert [line["loss"].count("->") for line in lines] == [1, 1, 1]
+    assert [line["loss"].count("->") for line in lines[:3]] == [1, 1, 1]
     GGDRMRegressor(verbose=1, fine_tune=None, pretrain_epochs=1).fit(*two_views())
     (line,) = lines_of(capsys.readouterr().out)
     assert line["epochs"] == "1" and "->" not in line["loss"]
@@ -174,7 +177,10 @@ def test_a_callback_ends_a_phase_and_leaves_a_model(fine_tune):
     options = {"n_hidden_units": 8, "pretrain_epochs": 6, "fine_tune_epochs": 30}
     model = GGDRMRegressor(fine_tune=fine_tune, random_state=0, **options)
     model.set_callbacks(Stopper(4)).fit(x, y)
-    assert set(map(len, model.loss_curve_.values())) == {4}
+    n_epochs = {phase: len(losses) for phase, losses in model.loss_curve_.items()}
+    assert n_epochs.pop("pretrain") == 4
+    # Four of eighteen, the last one the best, and as many of the twelve for all rows.
+    assert set(n_epochs.values()) <= {4 + 3}
     assert {len(scores) for scores in model.validation_scores_.values()} <= {4}
     for prediction in (*model.predict_y(x, return_std=True), model.predict_x(y)):
         assert np.isfinite(prediction).all()

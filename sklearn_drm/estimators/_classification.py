@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -481,7 +482,15 @@ class ChainClassifier(ChainFitting):
     def _view_means(self) -> tuple[Array, Array]:
         return self._of_views
 
-    def _finish(self, train: Views, held: Views | None) -> None:
+    def _variances(self) -> dict[str, Array]:
+        return {}
+
+    def _finish(
+        self,
+        train: Views,
+        held: Views | None,
+        measured: Mapping[str, Array] | None = None,
+    ) -> None:
         trainer = self._trainer
         chain, means = trainer.model.chain, tuple(mean.copy() for mean in trainer.means)
         self.model_ = RelationalModel(chain, self._x_scaling, self._y_scaling, means)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -44,6 +44,9 @@ __all__ = ["ChainFitting"]
 # Updates of fine-tuning, alone and with context windows, which are learned sooner.
 _N_UPDATES, _N_UPDATES_STACKED = 3500, 2500
 
+# Share of the epochs left for all rows, those held out before among them.
+_REFIT_SHARE = 0.4
+
 # Of the first weights, against Glorot's. Larger ones make a density that is worse than
 # independent Gaussians for several epochs.
 _WEIGHT_SCALE = 0.3
@@ -68,6 +71,8 @@ class ChainFitting(JointDensity):
     averaging: float
     early_stopping: bool
     validation_fraction: float
+    refit: bool
+    warm_start: bool
     verbose: int
     _networks: tuple[FeedForward, FeedForward] | None
     # Set for the length of a fit where somebody looks.
@@ -117,23 +122,46 @@ class ChainFitting(JointDensity):
                 self._start(views, rng)
             self._check_layers()
             train, held = self._split(views, rng)
+            n_epochs = self._epochs(train)
+            # The next fit of a warm start holds out rows that a refit would have seen.
+            refit = held is not None and self.refit and not self.warm_start
+            n_refit = round(_REFIT_SHARE * n_epochs) if refit else 0
             schedule = Schedule(
-                self._epochs(train),
+                n_epochs - n_refit,
                 self._batch_rows(views),
                 self.learning_rate,
                 self.n_iter_no_change,
                 self.tol,
                 self.averaging,
             )
-            with self._reporting():
+            with self._reporting(2 if n_refit else 1):
                 self._pretrain(train, self.pretrain_epochs, rng)
                 self._fine_tune(train, held, schedule, rng, again)
-            self._finish(train, held)
+                self._finish(train, held)
+                if n_refit:
+                    self._fine_tune_on_all(views, n_refit, schedule, rng)
+
+    def _fine_tune_on_all(
+        self, views: Views, n_epochs: int, schedule: Schedule, rng: np.random.Generator
+    ) -> None:
+        """Go on with the held-out rows as well, which have told what they can tell.
+
+        The standard deviations stay those that were measured on them.
+        """
+        if self._report is not None:
+            self._report.all_rows = True
+        # Where the best epoch came early, many more would go past it.
+        best = max(1 + int(np.argmax(s)) for s in self.validation_scores_.values())
+        limit = int(np.ceil(best * n_epochs / schedule.n_epochs))
+        later = replace(schedule, n_epochs=min(n_epochs, limit))
+        measured = self._variances()
+        self._fine_tune(views, None, later, rng, again=True)
+        self._finish(views, None, measured)
 
     @contextmanager
-    def _reporting(self) -> Iterator[None]:
+    def _reporting(self, n_times: int) -> Iterator[None]:
         """While it lasts, the phases tell of their epochs."""
-        n_phases = 1 + {"separate": 2, "joint": 1, None: 0}[self.fine_tune]
+        n_phases = 1 + n_times * {"separate": 2, "joint": 1, None: 0}[self.fine_tune]
         with begin_report(self, n_phases) as self._report:
             try:
                 yield
@@ -367,8 +395,21 @@ class ChainFitting(JointDensity):
         )
         self._record("joint", history.losses)
 
-    def _finish(self, train: Views, held: Views | None) -> None:
-        """Freeze what was learned into ``model_`` and ``predictors_``."""
+    def _variances(self) -> dict[str, Array]:
+        """Variance of each view given the other, as the predictions have it."""
+        return {view: part.variance for view, part in self.predictors_.items()}
+
+    def _finish(
+        self,
+        train: Views,
+        held: Views | None,
+        measured: Mapping[str, Array] | None = None,
+    ) -> None:
+        """Freeze what was learned into ``model_`` and ``predictors_``.
+
+        The variances of fine-tuned predictions are the ``measured`` ones, or those of
+        the held-out rows, or else of the training rows.
+        """
         trainer = self._trainer
         chain, means = trainer.model.chain, tuple(mean.copy() for mean in trainer.means)
         self.model_ = RelationalModel(chain, self._x_scaling, self._y_scaling, means)
@@ -398,9 +439,12 @@ class ChainFitting(JointDensity):
                 constant=model.y_scaling.constant,
             )
             if self.fine_tune is not None:
-                variance = _training.residual_variance(
-                    predictor.mean, source, goal, rows.weight
-                )
+                if measured is not None:
+                    variance = measured[view]
+                else:
+                    variance = _training.residual_variance(
+                        predictor.mean, source, goal, rows.weight
+                    )
                 if held is not None:
                     ratio = _training.variance_ratio_to_held_out(
                         goal, held.weight, tuned_goal, train.weight
@@ -430,15 +474,18 @@ class ChainFitting(JointDensity):
 
         def tell(epoch: int, history: History) -> bool:
             scores = self._best_scores()
-            if history.scores:  # of the one direction that is being tuned
+            if history.scores:  # of the one direction that is being tuned, or of both
                 scores[phase] = history.scores[-1]
-            if phase == "joint":
-                scores = {v: s[-1] for v, s in self.validation_scores_.items()}
+                if phase == "joint":
+                    scores = {v: s[-1] for v, s in self.validation_scores_.items()}
             return report.epoch(epoch, history.losses[-1], scores)
 
         return tell
 
     def _best_scores(self) -> dict[str, float]:
+        """Best held-out R² so far; none while the held-out rows are learned from."""
+        if self._report is not None and self._report.all_rows:
+            return {}
         return {view: max(s) for view, s in self.validation_scores_.items() if s}
 
     def _generator(self) -> np.random.Generator:

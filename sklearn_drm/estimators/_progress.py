@@ -56,10 +56,13 @@ class FitReport:
         self._task: Any = None
         self._bar: Any = None
         self._label, self._n_epochs, self._start = "", 0, time.perf_counter()
+        # Whether what begins next learns from all rows, none held out any more.
+        self.all_rows = False
 
     def begin(self, phase: str, n_epochs: int) -> None:
         """A phase of at most ``n_epochs`` epochs starts."""
-        self._label, self._n_epochs = _PHASES[phase], n_epochs
+        self._label = _PHASES[phase] + (", all rows" if self.all_rows else "")
+        self._n_epochs = n_epochs
         self._start = time.perf_counter()
         if self._context is not None:
             self._task = self._context.subcontext(

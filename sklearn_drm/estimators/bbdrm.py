@@ -77,6 +77,11 @@ class BBDRMClassifier(
         Off by itself when the fraction is fewer than fifty rows.
     validation_fraction : float in (0, 1), default=0.1
         Share of rows (whole groups where ``groups`` is given) held out.
+    refit : bool, default=True
+        After early stopping, go on with the held-out rows as well: two fifths of
+        ``fine_tune_epochs`` are for all rows, fewer where the best epoch came early.
+        Off by itself with ``warm_start``, where the next fit may hold the same rows
+        out.
     n_iter_no_change : int, default=10
         Passes without a gain of ``tol`` in the held-out score that end fine-tuning.
     tol : float, default=1e-4
@@ -165,6 +170,7 @@ class BBDRMClassifier(
         averaging: float = 0.99,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        refit: bool = True,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         binarize: float | None = 0.5,
@@ -189,6 +195,7 @@ class BBDRMClassifier(
         self.averaging = averaging
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.refit = refit
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.binarize = binarize

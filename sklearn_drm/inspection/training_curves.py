@@ -53,7 +53,7 @@ class TrainingCurvesDisplay:
     >>> model = GGDRMRegressor(fine_tune_epochs=5, random_state=0).fit(X, 2 * X[:, :2])
     >>> display = TrainingCurvesDisplay.from_estimator(model, plot=False)
     >>> sorted(display.loss_curve), len(display.validation_scores["y"])
-    (['pretrain', 'x', 'y'], 5)
+    (['pretrain', 'x', 'y'], 3)
     """
 
     def __init__(
