@@ -76,6 +76,7 @@ def variants() -> list[Variant]:
         ("dropout=0.05", {"dropout": 0.05}),
         ("dropout=0.2", {"dropout": 0.2}),
         ("averaging=0", {"averaging": 0.0}),
+        ("refit=False", {"refit": False}),
         ("early_stopping=False", {"early_stopping": False}),
         ("validation_fraction=0.05", {"validation_fraction": 0.05}),
         ("n_hidden_layers=1", {"n_hidden_layers": 1}),

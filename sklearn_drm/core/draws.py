@@ -84,4 +84,5 @@ def bernoulli_draws(
     threshold = np.multiply(probability, 2**16, dtype=np.float32)
     threshold -= 0.5
     drawn = random_integers(threshold.shape, "u2", rng) < threshold
-    return drawn.astype(probability.dtype)
+    result: NDArray[Any] = drawn.astype(probability.dtype)
+    return result
