@@ -264,27 +264,30 @@ def test_early_stopping_is_off_with_few_rows():
 @pytest.mark.parametrize("fine_tune", ["separate", "joint"])
 def test_refit_goes_on_with_all_rows(fine_tune, monkeypatch):
     name = {"separate": "tune_network", "joint": "tune_joint"}[fine_tune]
-    tune, n_rows = getattr(_fitting, name), []
+    tune, seen = getattr(_fitting, name), []
 
-    def spy(model, x, *others, **settings):
+    def spy(model, x, y, weight, schedule, rng, **settings):
         held_out = settings.get("validation") or settings.get("score")
-        n_rows.append((len(x), held_out is not None))
-        return tune(model, x, *others, **settings)
+        part = schedule.begin, schedule.end
+        seen.append((len(x), held_out is not None, part))
+        return tune(model, x, y, weight, schedule, rng, **settings)
 
     monkeypatch.setattr(_fitting, name, spy)
     x, y = two_views(1000)
     settings = {"fine_tune": fine_tune, "random_state": 0, "n_hidden_units": 10}
     model = GGDRMRegressor(fine_tune_epochs=10, **settings).fit(x, y)
     times = 2 if fine_tune == "separate" else 1
-    assert n_rows == [(900, True)] * times + [(1000, False)] * times
-    assert {len(scores) for scores in model.validation_scores_.values()} == {6}
+    first, second = (900, True, (0.0, 0.5)), (1000, False, (0.5, 1.0))
+    assert seen == [first] * times + [second] * times
+    assert {len(scores) for scores in model.validation_scores_.values()} == {5}
     phases = {n: len(v) for n, v in model.loss_curve_.items() if n != "pretrain"}
     assert set(phases.values()) == {10}
     assert len(phases) == times
-    # Up to there it is the fit without, which has measured the standard deviations.
-    short = GGDRMRegressor(fine_tune_epochs=6, refit=False, **settings).fit(x, y)
-    assert short.validation_scores_ == model.validation_scores_
-    for view, predictor in short.predictors_.items():
+    # The half before has measured the standard deviations.
+    monkeypatch.setattr(GGDRMRegressor, "_fine_tune_on_all", lambda *rest: None)
+    half = GGDRMRegressor(fine_tune_epochs=10, **settings).fit(x, y)
+    assert half.validation_scores_ == model.validation_scores_
+    for view, predictor in half.predictors_.items():
         other = model.predictors_[view]
         np.testing.assert_array_equal(other.variance, predictor.variance)
         assert not np.allclose(other.weight, predictor.weight, atol=1e-3)
@@ -316,7 +319,7 @@ def test_refit_is_short_where_the_best_epoch_came_early():
     for view, scores in model.validation_scores_.items():
         assert len(scores) <= 3
         later = len(model.loss_curve_[view]) - len(scores)
-        assert later == -(-best * 8 // 12)
+        assert later == best
 
 
 def test_partial_fit_learns_and_freezes_the_scaling():

@@ -294,6 +294,12 @@ def test_step_size_rises_and_falls():
     assert (np.diff(sizes[:21]) > 0).all() and (np.diff(sizes[20:]) < 0).all()
     # Halfway down the cosine lies halfway between its ends.
     assert np.isclose(schedule.step_size(0.55), (0.2 + 0.01) / 2)
+    halves = Schedule(5, 5, 0.2, end=0.5), Schedule(5, 5, 0.2, begin=0.5)
+    for part, half in enumerate(halves):
+        assert np.allclose(
+            [half.step_size(p) for p in progress],
+            [schedule.step_size(0.5 * (part + p)) for p in progress],
+        )
     constant = Schedule(10, 5, 0.2, anneal=False)
     assert {constant.step_size(p) for p in progress} == {0.2}
 

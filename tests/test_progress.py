@@ -179,8 +179,8 @@ def test_a_callback_ends_a_phase_and_leaves_a_model(fine_tune):
     model.set_callbacks(Stopper(4)).fit(x, y)
     n_epochs = {phase: len(losses) for phase, losses in model.loss_curve_.items()}
     assert n_epochs.pop("pretrain") == 4
-    # Four of eighteen, the last one the best, and as many of the twelve for all rows.
-    assert set(n_epochs.values()) <= {4 + 3}
+    # Four of fifteen, the last one the best, and four of the fifteen for all rows.
+    assert set(n_epochs.values()) <= {4 + 4}
     assert {len(scores) for scores in model.validation_scores_.values()} <= {4}
     for prediction in (*model.predict_y(x, return_std=True), model.predict_x(y)):
         assert np.isfinite(prediction).all()

@@ -44,9 +44,6 @@ __all__ = ["ChainFitting"]
 # Updates of fine-tuning, alone and with context windows, which are learned sooner.
 _N_UPDATES, _N_UPDATES_STACKED = 3500, 2500
 
-# Share of the epochs left for all rows, those held out before among them.
-_REFIT_SHARE = 0.4
-
 # Of the first weights, against Glorot's. Larger ones make a density that is worse than
 # independent Gaussians for several epochs.
 _WEIGHT_SCALE = 0.3
@@ -125,7 +122,7 @@ class ChainFitting(JointDensity):
             n_epochs = self._epochs(train)
             # The next fit of a warm start holds out rows that a refit would have seen.
             refit = held is not None and self.refit and not self.warm_start
-            n_refit = round(_REFIT_SHARE * n_epochs) if refit else 0
+            n_refit = n_epochs // 2 if refit else 0
             schedule = Schedule(
                 n_epochs - n_refit,
                 self._batch_rows(views),
@@ -133,6 +130,7 @@ class ChainFitting(JointDensity):
                 self.n_iter_no_change,
                 self.tol,
                 self.averaging,
+                end=1 - n_refit / n_epochs if n_refit else 1.0,
             )
             with self._reporting(2 if n_refit else 1):
                 self._pretrain(train, self.pretrain_epochs, rng)
@@ -146,14 +144,17 @@ class ChainFitting(JointDensity):
     ) -> None:
         """Go on with the held-out rows as well, which have told what they can tell.
 
-        The standard deviations stay those that were measured on them.
+        The schedule goes on where it was; the standard deviations stay those that
+        were measured on the held-out rows.
         """
         if self._report is not None:
             self._report.all_rows = True
         # Where the best epoch came early, many more would go past it.
         best = max(1 + int(np.argmax(s)) for s in self.validation_scores_.values())
         limit = int(np.ceil(best * n_epochs / schedule.n_epochs))
-        later = replace(schedule, n_epochs=min(n_epochs, limit))
+        later = replace(
+            schedule, n_epochs=min(n_epochs, limit), begin=schedule.end, end=1.0
+        )
         measured = self._variances()
         self._fine_tune(views, None, later, rng, again=True)
         self._finish(views, None, measured)

@@ -77,8 +77,8 @@ class GCDRMClassifier(
     validation_fraction : float in (0, 1), default=0.1
         Share of rows (whole groups where ``groups`` is given) held out.
     refit : bool, default=True
-        After early stopping, go on with the held-out rows as well: two fifths of
-        ``fine_tune_epochs`` are for all rows, fewer where the best epoch came early.
+        Leave half of ``fine_tune_epochs`` for all rows, those held out for early
+        stopping among them; fewer epochs where the best one came early.
         Off by itself with ``warm_start``, where the next fit may hold the same rows
         out.
     n_iter_no_change : int, default=10

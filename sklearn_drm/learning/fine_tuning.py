@@ -65,6 +65,8 @@ class Schedule:
     anneal : bool
         Whether the step size rises over the first tenth of all updates and then falls
         to a twentieth along a cosine. Without, it is constant.
+    begin, end : float in [0, 1]
+        Part of that course that the phase covers, where it is one of several.
     """
 
     n_epochs: int
@@ -74,6 +76,8 @@ class Schedule:
     tol: float = 1e-4
     decay: float = 0.0
     anneal: bool = True
+    begin: float = 0.0
+    end: float = 1.0
 
     def step_size(self, progress: float) -> float:
         """Step size after a share of all updates.
@@ -95,6 +99,7 @@ class Schedule:
         """
         if not self.anneal:
             return self.learning_rate
+        progress = self.begin + progress * (self.end - self.begin)
         if progress < _WARM_UP:
             return self.learning_rate * (0.1 + 0.9 * progress / _WARM_UP)
         angle = np.pi * (progress - _WARM_UP) / (1 - _WARM_UP)
