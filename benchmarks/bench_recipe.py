@@ -99,11 +99,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Run the benchmark; returns what is written as JSON."""
     words = list(sys.argv[1:] if argv is None else argv)
     parser = grid_parser((__doc__ or "").split("\n")[0])
-    parser.add_argument("--splits", type=int, default=3, help="random splits (3)")
+    parser.add_argument("--splits", type=int, default=6, help="random splits (6)")
     parser.add_argument(
         "--only", nargs="+", metavar="TEXT", help="variants whose name contains it"
     )
-    parser.set_defaults(seeds=2)
+    parser.set_defaults(seeds=1)
     arguments = parser.parse_args(words)
     settings = FeatureSettings(box=arguments.box)
     train, _ = clips(arguments, settings)
