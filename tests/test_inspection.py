@@ -68,6 +68,9 @@ def test_curves_are_those_of_the_fit(two_view):
     for axis, phase in zip(display.axes_, ["pretrain", "y", "x"], strict=False):
         drawn = axis.lines[0].get_ydata()
         np.testing.assert_array_equal(drawn, regressor.loss_curve_[phase])
+        n_scored = len(regressor.validation_scores_.get(phase, ()))
+        joined = [line.get_xdata()[0] for line in axis.lines[1:]]
+        assert joined == ([n_scored + 0.5] if phase in "yx" else [])
     alone = display.axes_[0]  # pre-training has one epoch
     assert alone.lines[0].get_marker() == "o"
     assert [tick for tick in alone.get_xticks() if 0.5 <= tick <= 1.5] == [1]

@@ -23,6 +23,8 @@ _LABELS = {
 class TrainingCurvesDisplay:
     """Loss of every phase, and held-out R² of both directions.
 
+    A dotted line marks where the held-out rows are learned from as well.
+
     It is recommended to use :meth:`from_estimator` to create one.
 
     Parameters
@@ -140,6 +142,15 @@ class TrainingCurvesDisplay:
             one = {"marker": "o"} if len(curve) == 1 else {}
             axis.plot(np.arange(1, len(curve) + 1), curve, color="tab:gray", **one)
             axis.set(title=_LABELS.get(name, name), xlabel="epoch", ylabel="loss")
+            n_scored = len(scores.get("y" if name == "joint" else name, ()))
+            if 0 < n_scored < len(curve):
+                axis.axvline(
+                    n_scored + 0.5, color="tab:gray", linestyle=":", linewidth=1.0
+                )
+                axis.text(
+                    n_scored + 0.5, 0.97, " all rows", va="top", fontsize="small",
+                    transform=axis.get_xaxis_transform(),
+                )  # fmt: skip
         if scores:
             axis = self.axes_[-1]
             for view, colour in (("y", "tab:blue"), ("x", "tab:orange")):
