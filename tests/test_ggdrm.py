@@ -306,6 +306,33 @@ def test_all_epochs_are_of_one_phase_without_refit(settings):
     assert all(len(scores) == 5 for scores in model.validation_scores_.values())
 
 
+@pytest.mark.parametrize("fine_tune", ["separate", "joint"])
+def test_refit_is_taken_back_where_it_does_harm(fine_tune, monkeypatch):
+    x, y = two_views(600)
+    settings = {"fine_tune": fine_tune, "random_state": 0, "n_hidden_units": 10}
+    go_on = GGDRMRegressor._fine_tune_on_all
+
+    def burst(self, *how):
+        go_on(self, *how)
+        vectors = [self._trainer.model.vector]
+        if self._networks is not None:
+            vectors = [network.vector for network in self._networks]
+        for vector in vectors:
+            vector *= 30.0
+
+    monkeypatch.setattr(GGDRMRegressor, "_fine_tune_on_all", lambda *rest: None)
+    half = GGDRMRegressor(**settings).fit(x, y)
+    monkeypatch.setattr(GGDRMRegressor, "_fine_tune_on_all", burst)
+    model = GGDRMRegressor(**settings).fit(x, y)
+    np.testing.assert_array_equal(model.predict_y(x), half.predict_y(x))
+    np.testing.assert_array_equal(model.predict_x(y), half.predict_x(y))
+    np.testing.assert_array_equal(
+        model.predict_y(x, return_std=True)[1], half.predict_y(x, return_std=True)[1]
+    )
+    model.partial_fit(x, y)  # goes on from there
+    assert np.isfinite(model.predict_y(x)).all()
+
+
 def test_refit_is_short_where_the_best_epoch_came_early():
     x, y = two_views(600)
     model = GGDRMRegressor(

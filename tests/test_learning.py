@@ -337,6 +337,28 @@ def test_adam_follows_the_published_recursion():
         np.testing.assert_allclose(optimizer.step(g, 0.01), expected, rtol=1e-10)
 
 
+def test_a_late_gradient_makes_no_giant_step():
+    """Old roots of a coordinate without gradients would divide by next to nothing."""
+    for late in range(200, 204):
+        strided, plain = Adam(beta_2=0.98, stride=4), Adam(beta_2=0.98)
+        for n in range(late + 1):
+            gradient = np.array([1.0 if n % 2 else -1.0, 10.0 if n == late else 0.0])
+            steps = strided.step(gradient, 0.1), plain.step(gradient, 0.1)
+        # A first gradient after long is a step of 1 − β₁ over the root of 1 − β₂.
+        assert np.isclose(steps[1][1], 0.1 * 0.1 / 0.02**0.5, rtol=0.02)
+        np.testing.assert_allclose(*steps, rtol=1e-10)
+
+
+def test_no_step_of_adam_is_larger_than_its_bound():
+    rng = np.random.default_rng(3)
+    optimizer, largest = Adam(beta_2=0.98, stride=4), 0.0
+    for n in range(2000):
+        size = 10.0 ** rng.uniform(-6, 6)
+        step = optimizer.step(size * rng.standard_normal(50), 1.0)
+        largest = max(largest, float(np.abs(step).max()))
+    assert 1.0 < largest <= 0.1 / np.sqrt(0.02 * (1 - 0.81 / 0.98))
+
+
 def test_strided_adam_takes_its_root_now_and_then():
     rng = np.random.default_rng(9)
     optimizer = Adam(beta_2=0.98, stride=4)

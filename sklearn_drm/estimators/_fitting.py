@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -136,8 +137,26 @@ class ChainFitting(JointDensity):
                 self._pretrain(train, self.pretrain_epochs, rng)
                 self._fine_tune(train, held, schedule, rng, again)
                 self._finish(train, held)
-                if n_refit:
+                if n_refit and held is not None:
+                    scores = self._pooled_scores(held)
+                    before = deepcopy((self._trainer.model, self._networks))
                     self._fine_tune_on_all(views, n_refit, schedule, rng)
+                    later = self._pooled_scores(held)
+                    if any(later[view] < scores[view] for view in scores):
+                        # Rows that were learned from are predicted worse than before.
+                        self._trainer.model, self._networks = before
+                        self._finish(train, held)
+
+    def _pooled_scores(self, views: Views) -> dict[str, float]:
+        """R² of the target columns of both views."""
+        scores = {}
+        for view, predictor in self.predictors_.items():
+            source, goal = (views.x, views.y) if view == "y" else (views.y, views.x)
+            columns = self._target(view, goal.shape[1])
+            scores[view] = pooled_score(
+                goal[:][:, columns], predictor.mean(source[:])[:, columns]
+            )
+        return scores
 
     def _fine_tune_on_all(
         self, views: Views, n_epochs: int, schedule: Schedule, rng: np.random.Generator

@@ -78,7 +78,8 @@ class GCDRMClassifier(
         Share of rows (whole groups where ``groups`` is given) held out.
     refit : bool, default=True
         Leave half of ``fine_tune_epochs`` for all rows, those held out for early
-        stopping among them; fewer epochs where the best one came early.
+        stopping among them; fewer epochs where the best one came early, none where
+        they make the predictions of those rows worse.
         Off by itself with ``warm_start``, where the next fit may hold the same rows
         out.
     n_iter_no_change : int, default=10

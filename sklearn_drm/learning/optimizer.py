@@ -136,15 +136,29 @@ class Adam:
         np.multiply(gradient, gradient, out=buffer)
         second += buffer
         # Those factors and both bias corrections enter through two scalars.
-        if self.n_steps <= _EVERY_STEP or self.n_steps % self.stride == 0:
-            root = float(np.sqrt((1 - self.beta_2) / (1 - self.beta_2**self.n_steps)))
+        root = float(np.sqrt((1 - self.beta_2) / (1 - self.beta_2**self.n_steps)))
+        scale = (1 - self.beta_1) / (1 - self.beta_1**self.n_steps)
+        increment = buffer if out is None else out
+        fresh = self.n_steps <= _EVERY_STEP or self.n_steps % self.stride == 0
+        if not fresh:
+            np.multiply(first, precision, out=increment)
+            # A gradient where there was none for long: old roots would divide it by
+            # next to nothing.
+            largest = self._largest_step / scale
+            fresh = not (increment.max() <= largest and increment.min() >= -largest)
+        if fresh:
             np.sqrt(second, out=precision)
             precision += self.epsilon / root
             np.divide(1 / root, precision, out=precision)
-        scale = (1 - self.beta_1) / (1 - self.beta_1**self.n_steps)
-        increment = np.multiply(first, precision, out=buffer if out is None else out)
+            np.multiply(first, precision, out=increment)
         increment *= learning_rate * scale
         return increment
+
+    @property
+    def _largest_step(self) -> float:
+        """Bound of |step| / learning rate after many steps, by Cauchy and Schwarz."""
+        spread = (1 - self.beta_2) * (1 - self.beta_1**2 / self.beta_2)
+        return (1 - self.beta_1) / float(np.sqrt(spread))
 
 
 class ParameterAverage:
