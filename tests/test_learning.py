@@ -352,7 +352,7 @@ def test_a_late_gradient_makes_no_giant_step():
 def test_no_step_of_adam_is_larger_than_its_bound():
     rng = np.random.default_rng(3)
     optimizer, largest = Adam(beta_2=0.98, stride=4), 0.0
-    for n in range(2000):
+    for _ in range(2000):
         size = 10.0 ** rng.uniform(-6, 6)
         step = optimizer.step(size * rng.standard_normal(50), 1.0)
         largest = max(largest, float(np.abs(step).max()))
