@@ -648,3 +648,14 @@ def test_a_fault_of_the_program_is_one_line_too(
     monkeypatch.setattr(LipSpeechConverter, "lips_to_speech", fault)
     refused(capsys, "lips-to-speech", model, clips[0], "-o", tmp_path / "o.wav",
             status=1, says=["two lines", "--debug"])  # fmt: skip
+
+
+def test_an_interruption_inside_another_error_is_one(monkeypatch, capsys):
+    """As Python 3.11 reports one that comes while a class is being made."""
+
+    def fail(arguments):
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    monkeypatch.setattr("sklearn_drm.lipspeech.cli._run", fail)
+    assert main(["demo"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1].endswith("interrupted")

@@ -244,6 +244,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        # Python 3.11 makes a RuntimeError of one that comes while a class is made.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            _say(f"{name}: interrupted")
+            return _INTERRUPTED
         if arguments.debug:
             traceback.print_exc()
         status, line = _described(error)
