@@ -27,6 +27,17 @@ def script(monkeypatch):
     return importlib.import_module
 
 
+def write_folder(folder, clips, n_test):
+    """The clips, and a split whose first few are for testing."""
+    (folder / "clips").mkdir()
+    paths = write_clips(folder / "clips", clips)
+    rows = [
+        f"{p.stem},{'test' if i < n_test else 'train'}" for i, p in enumerate(paths)
+    ]
+    text = "\n".join(["clip,subset", *rows]) + "\n"
+    (folder / "split.csv").write_text(text, encoding="utf-8")
+
+
 def check_results(path, results, n_tables, scores):
     assert len(results["tables"]) == n_tables
     assert json.loads(path.read_text(encoding="utf-8")) == json.loads(
@@ -58,12 +69,7 @@ def check_results(path, results, n_tables, scores):
 
 
 def test_bench_grid(script, tmp_path):
-    clips = tmp_path / "clips"
-    clips.mkdir()
-    paths = write_clips(clips, spoken_clips(5, 0.8))
-    split = tmp_path / "split.csv"
-    rows = [f"{p.stem},{'test' if i < 2 else 'train'}" for i, p in enumerate(paths)]
-    split.write_text("\n".join(["clip,subset", *rows]) + "\n", encoding="utf-8")
+    write_folder(tmp_path, spoken_clips(5, 0.8), n_test=2)
     output = tmp_path / "out" / "grid.json"
     results = script("bench_grid").main(
         [str(tmp_path), "--box", BOX, "--quick", "--jobs", "1", "--context", "0", "1"]
@@ -76,12 +82,7 @@ def test_bench_grid(script, tmp_path):
 
 
 def test_bench_averaging(script, tmp_path):
-    clips = tmp_path / "clips"
-    clips.mkdir()
-    paths = write_clips(clips, spoken_clips(6, 0.8))
-    rows = [f"{p.stem},{'test' if i < 2 else 'train'}" for i, p in enumerate(paths)]
-    split = "\n".join(["clip,subset", *rows]) + "\n"
-    (tmp_path / "split.csv").write_text(split, encoding="utf-8")
+    write_folder(tmp_path, spoken_clips(6, 0.8), n_test=2)
     output = tmp_path / "averaging.json"
     results = script("bench_averaging").main(
         [str(tmp_path), "--box", BOX, "--test", "--epochs", "2", "--units", "6"]
@@ -121,12 +122,7 @@ def test_bench_uncertainty(script, tmp_path):
 
 
 def test_bench_recipe(script, tmp_path):
-    clips = tmp_path / "clips"
-    clips.mkdir()
-    paths = write_clips(clips, spoken_clips(8, 0.6))
-    rows = [f"{p.stem},{'test' if i < 2 else 'train'}" for i, p in enumerate(paths)]
-    split = "\n".join(["clip,subset", *rows]) + "\n"
-    (tmp_path / "split.csv").write_text(split, encoding="utf-8")
+    write_folder(tmp_path, spoken_clips(8, 0.6), n_test=2)
     output = tmp_path / "recipe.json"
     results = script("bench_recipe").main(
         [str(tmp_path), "--box", BOX, "--quick", "--jobs", "1", "--context", "0", "1"]

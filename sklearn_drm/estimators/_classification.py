@@ -482,14 +482,11 @@ class ChainClassifier(ChainFitting):
     def _view_means(self) -> tuple[Array, Array]:
         return self._of_views
 
-    def _variances(self) -> dict[str, Array]:
-        return {}
-
     def _finish(
         self,
         train: Views,
         held: Views | None,
-        measured: Mapping[str, Array] | None = None,
+        measured: Mapping[str, Any] | None = None,
     ) -> None:
         trainer = self._trainer
         chain, means = trainer.model.chain, tuple(mean.copy() for mean in trainer.means)

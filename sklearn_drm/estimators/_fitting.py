@@ -73,6 +73,7 @@ class ChainFitting(JointDensity):
     warm_start: bool
     verbose: int
     _networks: tuple[FeedForward, FeedForward] | None
+    _optimizers: dict[str, Adam]
     # Set for the length of a fit where somebody looks.
     _report: FitReport | None = None
     _x_scaling: Scaling
@@ -138,25 +139,25 @@ class ChainFitting(JointDensity):
                 self._fine_tune(train, held, schedule, rng, again)
                 self._finish(train, held)
                 if n_refit and held is not None:
-                    scores = self._pooled_scores(held)
-                    before = deepcopy((self._trainer.model, self._networks))
+                    before = deepcopy(
+                        (self._trainer.model, self._networks, self._optimizers)
+                    )
+                    ways = self.predictors_.items()
+                    scores = [self._score(way, held) for way in ways]
                     self._fine_tune_on_all(views, n_refit, schedule, rng)
-                    later = self._pooled_scores(held)
-                    if any(later[view] < scores[view] for view in scores):
+                    ways = self.predictors_.items()
+                    later = [self._score(way, held) for way in ways]
+                    if not np.greater_equal(later, scores).all():
                         # Rows that were learned from are predicted worse than before.
-                        self._trainer.model, self._networks = before
+                        self._trainer.model, self._networks, self._optimizers = before
                         self._finish(train, held)
 
-    def _pooled_scores(self, views: Views) -> dict[str, float]:
-        """R² of the target columns of both views."""
-        scores = {}
-        for view, predictor in self.predictors_.items():
-            source, goal = (views.x, views.y) if view == "y" else (views.y, views.x)
-            columns = self._target(view, goal.shape[1])
-            scores[view] = pooled_score(
-                goal[:][:, columns], predictor.mean(source[:])[:, columns]
-            )
-        return scores
+    def _score(self, way: tuple[str, Any], views: Views) -> float:
+        """R² of the target columns of a view, pooled, as a predictor has them."""
+        view, predictor = way
+        source, goal = (views.x, views.y) if view == "y" else (views.y, views.x)
+        columns = self._target(view, goal.shape[1])
+        return pooled_score(goal[:][:, columns], predictor.mean(source[:])[:, columns])
 
     def _fine_tune_on_all(
         self, views: Views, n_epochs: int, schedule: Schedule, rng: np.random.Generator
@@ -174,9 +175,8 @@ class ChainFitting(JointDensity):
         later = replace(
             schedule, n_epochs=min(n_epochs, limit), begin=schedule.end, end=1.0
         )
-        measured = self._variances()
         self._fine_tune(views, None, later, rng, again=True)
-        self._finish(views, None, measured)
+        self._finish(views, None, measured=self.predictors_)
 
     @contextmanager
     def _reporting(self, n_times: int) -> Iterator[None]:
@@ -232,7 +232,7 @@ class ChainFitting(JointDensity):
     def _start(self, views: Views, rng: np.random.Generator) -> None:
         self._trainer = self._new_trainer(views, rng)
         self._networks = None
-        self._optimizers: dict[str, Adam] = {}
+        self._optimizers = {}
         self.n_iter_ = 0
         self.loss_curve_: dict[str, list[float]] = {}
         self.validation_scores_: dict[str, list[float]] = {}
@@ -386,13 +386,8 @@ class ChainFitting(JointDensity):
             scores = self.validation_scores_
 
             def score() -> float:
-                for view, predictor in ways:
-                    source, goal = (held.x, held.y) if view == "y" else (held.y, held.x)
-                    columns = targets[view]
-                    value = pooled_score(
-                        goal[:][:, columns], predictor.mean(source[:])[:, columns]
-                    )
-                    scores.setdefault(view, []).append(value)
+                for way in ways:
+                    scores.setdefault(way[0], []).append(self._score(way, held))
                 return 0.5 * (scores["y"][-1] + scores["x"][-1])
 
         history = tune_joint(
@@ -415,20 +410,16 @@ class ChainFitting(JointDensity):
         )
         self._record("joint", history.losses)
 
-    def _variances(self) -> dict[str, Array]:
-        """Variance of each view given the other, as the predictions have it."""
-        return {view: part.variance for view, part in self.predictors_.items()}
-
     def _finish(
         self,
         train: Views,
         held: Views | None,
-        measured: Mapping[str, Array] | None = None,
+        measured: Mapping[str, Any] | None = None,
     ) -> None:
         """Freeze what was learned into ``model_`` and ``predictors_``.
 
-        The variances of fine-tuned predictions are the ``measured`` ones, or those of
-        the held-out rows, or else of the training rows.
+        The variances of fine-tuned predictions are those of the predictors that were
+        ``measured``, or of the held-out rows, or else of the training rows.
         """
         trainer = self._trainer
         chain, means = trainer.model.chain, tuple(mean.copy() for mean in trainer.means)
@@ -460,7 +451,7 @@ class ChainFitting(JointDensity):
             )
             if self.fine_tune is not None:
                 if measured is not None:
-                    variance = measured[view]
+                    variance = measured[view].variance
                 else:
                     variance = _training.residual_variance(
                         predictor.mean, source, goal, rows.weight

@@ -116,8 +116,8 @@ class GGDRMRegressor(
     loss_curve_ : dict of list of float
         Loss per epoch of each phase.
     validation_scores_ : dict of list of float
-        Held-out pooled R² of ``"y"`` and ``"x"`` per fine-tuning epoch; empty
-        without early stopping.
+        Held-out pooled R² of ``"y"`` and ``"x"`` per fine-tuning epoch, up to where
+        ``refit`` begins; empty without early stopping.
     n_features_in_ : int
         Columns of X.
     feature_names_in_ : ndarray of str

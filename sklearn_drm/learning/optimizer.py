@@ -68,8 +68,9 @@ class Adam:
     epsilon : float, default=1e-8
         Added to the root of the second moment.
     stride : int, default=1
-        After the first 32 steps the root is taken at one in so many: roots and
-        divisions take most of a step's time, and the second moment changes slowly.
+        After the first 32 steps the root is taken at one in so many, and wherever a
+        step would be larger than a fresh root allows: roots and divisions take most
+        of a step's time, and the second moment changes slowly. Needs β₁² < β₂.
 
     References
     ----------
