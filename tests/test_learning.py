@@ -311,7 +311,8 @@ def test_average_of_the_parameters(stride):
     average, expected = ParameterAverage(start, 0.99, stride=stride), start
     for n in range(1, 140):
         vector = rng.normal(size=3)
-        average.follow(vector)
+        scratch = None if n % 3 else np.empty(3)
+        average.follow(vector, scratch=scratch)
         keep = min(0.99, n / (n + 9))
         if n >= 32 and stride > 1:
             if n % stride == 0:
@@ -373,6 +374,33 @@ def test_strided_adam_takes_its_root_now_and_then():
         buffer = g.copy()
         assert optimizer.step(buffer, 0.01, out=buffer) is buffer
         np.testing.assert_allclose(buffer, expected, rtol=1e-10)
+
+
+def test_moments_in_single_precision_serve_parameters_in_double():
+    rng = np.random.default_rng(4)
+    plain = Adam(beta_2=0.98, stride=4)
+    single = Adam(beta_2=0.98, stride=4, dtype="float32")
+    for n in range(200):
+        gradient = 10.0 ** rng.uniform(-6, 1, size=30) * rng.standard_normal(30)
+        given = gradient.copy()
+        expected, step = plain.step(gradient, 0.01), single.step(given, 0.01)
+        assert step.dtype == np.float64
+        np.testing.assert_array_equal(given, gradient)
+        # Cancellation in the first moment costs digits of small steps only.
+        np.testing.assert_allclose(step, expected, rtol=1e-5, atol=1e-8)
+        if n % 2:
+            assert single.step(given, 0.01, out=given) is given
+            np.testing.assert_allclose(
+                given, plain.step(gradient, 0.01), rtol=1e-5, atol=1e-8
+            )
+
+
+def test_tuning_keeps_parameters_in_double_precision():
+    vector = np.ones(2)
+    schedule = Schedule(1, 1, 1e-12, anneal=False)
+    rng = np.random.default_rng(0)
+    descend(vector, lambda rows, mass: (0.0, np.ones(2)), 5, None, schedule, rng)
+    np.testing.assert_allclose(vector - 1, 5e-12, rtol=1e-3)
 
 
 @given(st.integers(1, 300), st.integers(1, 120), st.integers(0, 2**32 - 1))

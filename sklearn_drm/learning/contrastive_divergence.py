@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -126,7 +127,7 @@ class ContrastiveDivergence:
     n_gibbs_steps: int = 3
     n_mean_field_iter: int = 5
     clamp: str = "none"
-    optimizer: Optimizer = field(default_factory=Adam)
+    optimizer: Optimizer = field(default_factory=partial(Adam, dtype="float32"))
 
     def __post_init__(self) -> None:
         chain = self.model.chain

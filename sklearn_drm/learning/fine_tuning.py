@@ -41,7 +41,7 @@ _STRIDE = 4
 
 def tuning_optimizer() -> Adam:
     """Adam with a short memory of the gradients' size, for phases of few updates."""
-    return Adam(beta_2=0.98, stride=_STRIDE)
+    return Adam(beta_2=0.98, stride=_STRIDE, dtype="float32")
 
 
 @dataclass(frozen=True)
@@ -193,12 +193,12 @@ def descend(
                     "finite. Lower learning_rate."
                 )
             rate = schedule.step_size(done / n_updates)
-            vector += optimizer.step(ascent, rate)
+            vector += optimizer.step(ascent, rate, out=ascent)
             if project is not None:
                 project()
             done += 1
             if schedule.decay:
-                average.follow(vector)
+                average.follow(vector, scratch=ascent)
             total += mass * loss
             total_mass += mass
         history.losses.append(total / total_mass)

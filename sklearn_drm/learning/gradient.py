@@ -135,16 +135,32 @@ def set_contrast(
         add_statistics(chain, model, -weight, out, expected=expected)
         centre_gradient(out, offsets)
         return
-    # Where all parameters are weights and biases, one product of twice the rows does,
-    # and as the weights of the two phases cancel, centring its rows centres it.
-    both = []
-    for first, second, offset in zip(data, model, offsets, strict=True):
-        rows = np.empty((2 * len(weight), len(offset)), dtype=first.dtype)
-        np.subtract(first, offset, out=rows[: len(weight)])
-        np.subtract(second, offset, out=rows[len(weight) :])
-        both.append(rows)
-    weights = np.concatenate([weight, -weight])
-    add_statistics(chain, both, weights, out, overwrite=True)
+    # Where all parameters are weights and biases, one product of twice the rows does.
+    # With the offsets and the contrast of the values as two more rows, crossed over
+    # and negative on one side, it is centred already: see :func:`centre_gradient`.
+    signed = np.concatenate([weight, -weight])
+    stacked = []
+    for index, (first, second) in enumerate(zip(data, model, strict=True)):
+        offset, delta = offsets[index], out.units[index].bias
+        rows = np.concatenate([first, second, [offset, offset]], dtype=first.dtype)
+        np.matmul(signed, rows[:-2], out=delta)
+        rows[-1] = delta
+        stacked.append(rows)
+    factors = np.concatenate([signed, [-1, -1]], dtype=signed.dtype)[:, None]
+    for index, (left, right) in enumerate(zip(stacked[:-1], stacked[1:], strict=True)):
+        # Weight the smaller side.
+        if left.shape[1] <= right.shape[1]:
+            left = _weighted_and_crossed(left, factors)
+        else:
+            right = _weighted_and_crossed(right, factors)
+        np.matmul(left.T, right, out=out.weights[index])
+
+
+def _weighted_and_crossed(rows: Array, factors: Array) -> Array:
+    product: Array = rows * factors
+    np.negative(rows[-1], out=product[-2])
+    np.negative(rows[-2], out=product[-1])
+    return product
 
 
 def _add(target: Units, statistics: dict[str, Array]) -> None:

@@ -71,6 +71,11 @@ class Adam:
         After the first 32 steps the root is taken at one in so many, and wherever a
         step would be larger than a fresh root allows: roots and divisions take most
         of a step's time, and the second moment changes slowly. Needs β₁² < β₂.
+    dtype : str, optional
+        Type of the moments; by default the gradient's. Steps need fewer digits than
+        the parameters to which they are added: with "float32" a step for parameters
+        in double precision takes half the time, and its relative error is 10⁻⁶.
+        Gradients must then stay below 10¹⁹.
 
     References
     ----------
@@ -93,11 +98,13 @@ class Adam:
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         stride: int = 1,
+        dtype: str | None = None,
     ) -> None:
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.stride = stride
+        self.dtype = dtype
         self.n_steps = 0
         self._state: tuple[Array, Array, Array, Array] | None = None
 
@@ -121,6 +128,16 @@ class Adam:
         ndarray of shape (n_parameters,)
             Increment to add.
         """
+        dtype = np.dtype(self.dtype or gradient.dtype)
+        if dtype != gradient.dtype:
+            increment = np.empty_like(gradient) if out is None else out
+            np.copyto(increment, self._step(gradient.astype(dtype), learning_rate))
+            return increment
+        return self._step(gradient, learning_rate, out)
+
+    def _step(
+        self, gradient: Array, learning_rate: float, out: Array | None = None
+    ) -> Array:
         if self._state is None:
             self._state = (
                 np.zeros_like(gradient),
@@ -196,24 +213,25 @@ class ParameterAverage:
         self.stride = stride
         self.n_updates = 0
         self.value = vector.copy()
-        self._change = np.empty_like(vector)
 
-    def follow(self, vector: Array) -> None:
+    def follow(self, vector: Array, *, scratch: Array | None = None) -> None:
         """Take in the parameters after an update.
 
         Parameters
         ----------
         vector : ndarray of shape (n_parameters,)
             The parameters.
+        scratch : ndarray of shape (n_parameters,), optional
+            Overwritten; spares an array.
         """
         self.n_updates += 1
         stride = 1 if self.n_updates < _EVERY_STEP else self.stride
         if self.n_updates % stride:
             return
         keep = min(self.decay, self.n_updates / (self.n_updates + 9.0)) ** stride
-        np.subtract(vector, self.value, out=self._change)
-        self._change *= 1 - keep
-        self.value += self._change
+        change = np.subtract(vector, self.value, out=scratch)
+        change *= 1 - keep
+        self.value += change
 
 
 def clip_norm(gradient: Array, max_norm: float) -> float:
