@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 __all__ = ["bernoulli_draws", "random_integers"]
 
-_OF_64_BITS = (
+_OF_64_BITS = {
     np.random.PCG64,
     np.random.PCG64DXSM,
     np.random.SFC64,
     np.random.Philox,
-)
+}
+
+_INTEGERS = {name: np.dtype(name) for name in ("u1", "u2", "i1", "i2")}
 
 
 def random_integers(
@@ -44,15 +46,15 @@ def random_integers(
     >>> random_integers((2, 3), "u1", np.random.default_rng(0)).shape
     (2, 3)
     """
-    size = math.prod(shape)
-    n_words = -(-size * np.dtype(dtype).itemsize // 8)
+    kind = _INTEGERS[dtype]
+    n_words = -(-math.prod(shape) * kind.itemsize // 8)
     source = rng.bit_generator
-    if isinstance(source, _OF_64_BITS):
+    if type(source) in _OF_64_BITS:
         # The same words as below, at less cost.
         words = source.random_raw(n_words)
     else:
         words = rng.integers(0, 2**64, size=n_words, dtype=np.uint64)
-    return words.view(dtype)[:size].reshape(shape)
+    return np.ndarray(shape, kind, words)
 
 
 def bernoulli_draws(

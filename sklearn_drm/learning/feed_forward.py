@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -256,12 +257,18 @@ def dropout_factor(
     """
     if rng is None:
         raise ValueError("Dropout needs a random generator.")
-    # Few random bits a value: a fraction of the time of one float each.
-    error = abs(round(share * 2**8) / 2**8 - share)
-    n_bits = 8 if error <= 0.02 * min(share, 1 - share) else 16
-    # The largest share still keeps something, which then stands for all.
-    dropped = min(round(share * 2**n_bits), 2**n_bits - 1)
+    n_bits, dropped = _dropped_values(share)
     values = random_integers(shape, f"u{n_bits // 8}", rng)
     factor: Array = (values >= dropped).astype(dtype)
     factor *= 2**n_bits / (2**n_bits - dropped)
     return factor
+
+
+@lru_cache
+def _dropped_values(share: float) -> tuple[int, int]:
+    """Bits of a draw, and how many of its values stand for a dropped one."""
+    # Few random bits a value: a fraction of the time of one float each.
+    error = abs(round(share * 2**8) / 2**8 - share)
+    n_bits = 8 if error <= 0.02 * min(share, 1 - share) else 16
+    # The largest share still keeps something, which then stands for all.
+    return n_bits, min(round(share * 2**n_bits), 2**n_bits - 1)
