@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_drm.estimators._progress import (
     CallbackSupport,
+    callback_data,
     propagated,
     with_callbacks,
 )
@@ -168,7 +169,8 @@ class SwapViews(
         self.y_shape_ = trailing_shape(y)
         self.n_outputs_ = int(np.prod(self.y_shape_, dtype=int))
         fitted = seeded(self.estimator, self.random_state)
-        with propagated(self, fitted, "estimator"):
+        data = callback_data(X, y, sample_weight)
+        with propagated(self, fitted, "estimator", data):
             self.estimator_ = fitted.fit(self._as_columns(y), X, **arguments)
         return self
 

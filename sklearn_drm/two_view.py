@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, check_memory, validate_dat
 
 from sklearn_drm.estimators._progress import (
     CallbackSupport,
+    callback_data,
     propagated,
     with_callbacks,
 )
@@ -248,7 +249,8 @@ class TwoViewRegressor(
         self.n_outputs_ = self._y_view.width
         set_target_names(self, y)
         regressor = seeded(self.regressor, draw)
-        with propagated(self, regressor, "regressor"):
+        data = callback_data(X, y, sample_weight)
+        with propagated(self, regressor, "regressor", data):
             self.regressor_ = regressor.fit(x_rows, y_rows, **arguments)
         return self
 

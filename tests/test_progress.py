@@ -191,6 +191,115 @@ def test_a_callback_ends_a_phase_and_leaves_a_model(fine_tune):
     assert len(model.loss_curve_["pretrain"]) == 6
 
 
+class Keeper(Counter):
+    """A callback that keeps the estimator of every epoch, and how it scored."""
+
+    def __init__(self):
+        super().__init__()
+        self.fitted, self.scores = [], []
+
+    def on_fit_task_end(
+        self, estimator, context, *, X=None, y=None, fitted_estimator=None, metadata=None
+    ):
+        super().on_fit_task_end(estimator, context)
+        if fitted_estimator is None:
+            return False
+        self.fitted.append(fitted_estimator)
+        self.scores.append(fitted_estimator.score(X, y, **(metadata or {})))
+        return self.ends(context)
+
+    def ends(self, context):
+        return False
+
+
+@pytest.mark.parametrize("fine_tune", ["separate", "joint", None])
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_callbacks_get_the_estimator_as_if_fit_had_ended(fine_tune, early_stopping):
+    pytest.importorskip("sklearn.callback")
+    x, y = two_views()
+    weight = np.random.default_rng(1).integers(1, 4, len(x))
+    options = {
+        "random_state": 0,
+        "fine_tune": fine_tune,
+        "early_stopping": early_stopping,
+        "y_target": slice(0, 1),
+        **QUICK,
+        # Enough that the part that learns from all rows is not taken back.
+        "fine_tune_epochs": 20,
+    }
+    told = Keeper()
+    model = GGDRMRegressor(**options).set_callbacks(told).fit(x, y, weight)
+    # One for every epoch, and one for the whole fit.
+    assert len(told.fitted) == model.n_iter_ + 1
+    assert told.scores[-1] == model.score(x, y, weight)
+    for last in told.fitted[-2:]:
+        for mine, wanted in (
+            *zip(last.predict_y(x, True), model.predict_y(x, True), strict=True),
+            *zip(last.predict_x(y, True), model.predict_x(y, True), strict=True),
+        ):
+            np.testing.assert_array_equal(mine, wanted)
+    assert len(set(told.scores[:-1])) > 2 or fine_tune is None
+    plain = GGDRMRegressor(**options).fit(x, y, weight)
+    np.testing.assert_array_equal(plain.predict_y(x), model.predict_y(x))
+    np.testing.assert_array_equal(plain.predict_x(y), model.predict_x(y))
+
+
+class KeeperThatEnds(Keeper):
+    """A callback that ends every phase after its second epoch."""
+
+    def ends(self, context):
+        return context.task_name == "epoch" and context.task_id == 1
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+@pytest.mark.parametrize("fine_tune", ["separate", "joint"])
+def test_a_phase_that_is_ended_leaves_what_the_callback_saw(averaging, fine_tune):
+    pytest.importorskip("sklearn.callback")
+    x, y = two_views()
+    model = GGDRMRegressor(
+        n_hidden_units=8,
+        pretrain_epochs=3,
+        fine_tune_epochs=30,
+        fine_tune=fine_tune,
+        averaging=averaging,
+        refit=False,  # which may be taken back
+        random_state=0,
+    )
+    told = KeeperThatEnds()
+    model.set_callbacks(told).fit(x, y)
+    assert len(told.fitted) == 2 * len(model.loss_curve_) + 1
+    last = told.fitted[-2]
+    np.testing.assert_array_equal(last.predict_y(x), model.predict_y(x))
+    np.testing.assert_array_equal(last.predict_x(y), model.predict_x(y))
+    # What it was given earlier is not changed by the training that went on.
+    assert told.scores[:-1] == [old.score(x, y) for old in told.fitted[:-1]]
+
+
+@pytest.mark.parametrize("around", [None, TwoViewRegressor, SwapViews])
+def test_scoring_monitor_logs_every_epoch(around):
+    callback = pytest.importorskip("sklearn.callback")
+    x, y = two_views()
+    # It is no callback that meta-estimators hand on.
+    monitor = callback.ScoringMonitor(scoring="r2")
+    model = GGDRMRegressor(random_state=0, **QUICK).set_callbacks(monitor)
+    whole = model if around is None else around(model)
+    whole.fit(x, y)
+    rows = monitor.get_logs().data
+    scores = [row["r2"] for row in rows if row["task_name"] == "epoch"]
+    assert len(scores) == 8 and scores[-1] > scores[0]
+
+
+@pytest.mark.parametrize("around", [TwoViewRegressor, SwapViews])
+def test_callbacks_get_the_fitted_meta_estimator(around):
+    pytest.importorskip("sklearn.callback")
+    x, y = two_views()
+    told = Keeper()
+    model = around(GGDRMRegressor(random_state=0, **QUICK)).set_callbacks(told)
+    model.fit(x, y, sample_weight=np.arange(len(x)))
+    assert told.scores[-1] == model.score(x, y, sample_weight=np.arange(len(x)))
+    assert type(told.fitted[-1]) is around and len(told.fitted) == 8 + 2
+
+
 def test_callbacks_are_torn_down_when_a_fit_fails():
     pytest.importorskip("sklearn.callback")
     x, y = two_views()
@@ -214,3 +323,21 @@ def test_callbacks_of_a_classifier_see_every_epoch_and_are_torn_down(estimator):
     model.set_callbacks(told).fit(x, x[:, 0] > 0)
     assert told.ended.count("epoch") == model.n_iter_ == 8
     assert told.ended[-1] == "fit" and told.torn_down == 1
+
+
+@pytest.mark.parametrize("estimator", [BBDRMClassifier, GCDRMClassifier])
+@pytest.mark.parametrize("fine_tune", ["separate", "joint", None])
+def test_callbacks_get_the_classifier_as_if_fit_had_ended(estimator, fine_tune):
+    pytest.importorskip("sklearn.callback")
+    x, _ = two_views()
+    label = np.where(x[:, 0] > 0, "yes", "no")
+    options = {"n_hidden_units": 5, "pretrain_epochs": 2, "fine_tune_epochs": 4}
+    model = estimator(fine_tune=fine_tune, random_state=0, **options)
+    told = Keeper()
+    model.set_callbacks(told).fit(x, label)
+    assert len(told.fitted) == model.n_iter_ + 1
+    for last in told.fitted[-2:]:
+        np.testing.assert_array_equal(last.predict_proba(x), model.predict_proba(x))
+        np.testing.assert_array_equal(last.predict_x(label), model.predict_x(label))
+    plain = estimator(fine_tune=fine_tune, random_state=0, **options).fit(x, label)
+    np.testing.assert_array_equal(plain.predict_proba(x), model.predict_proba(x))

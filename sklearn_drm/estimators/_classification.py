@@ -32,7 +32,7 @@ from sklearn_drm.estimators._parameters import (
     counted_rows,
     hidden_sizes,
 )
-from sklearn_drm.estimators._progress import with_callbacks
+from sklearn_drm.estimators._progress import callback_data, with_callbacks
 from sklearn_drm.estimators._training import Views
 from sklearn_drm.learning.parameters import flatten_chain
 from sklearn_drm.learning.relation import RelationTraining
@@ -313,7 +313,7 @@ class ChainClassifier(ChainFitting):
         if not again:
             self._no_classes()
         views = self._views(X, y, sample_weight, groups, reset=not again)
-        self._learn(views, again)
+        self._learn(views, again, callback_data(X, y, sample_weight))
         return self
 
     def partial_fit(
@@ -453,10 +453,6 @@ class ChainClassifier(ChainFitting):
             input_dropout=self._input_dropout(views),
             decay=float(self.averaging),
         )
-
-    def _pretrain(self, train: Views, n_epochs: int, rng: np.random.Generator) -> None:
-        super()._pretrain(train, n_epochs, rng)
-        self._trainer.settle()
 
     def _link(self, view: str) -> Units:
         chain = self._trainer.model.chain

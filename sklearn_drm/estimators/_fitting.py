@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,8 +114,8 @@ class ChainFitting(JointDensity):
             groups,
         )
 
-    def _learn(self, views: Views, again: bool) -> None:
-        """Both phases, as ``fit`` runs them."""
+    def _learn(self, views: Views, again: bool, data: Mapping[str, Any]) -> None:
+        """Both phases, as ``fit`` runs them; callbacks are given the ``data``."""
         rng = self._generator()
         with self._threads(views):
             if not again:
@@ -134,7 +135,9 @@ class ChainFitting(JointDensity):
                 self.averaging,
                 end=1 - n_refit / n_epochs if n_refit else 1.0,
             )
-            with self._reporting(2 if n_refit else 1):
+            with self._reporting(2 if n_refit else 1, data) as report:
+                if report is not None:
+                    report.state = partial(self._fitted_now, train, held)
                 self._pretrain(train, self.pretrain_epochs, rng)
                 self._fine_tune(train, held, schedule, rng, again)
                 self._finish(train, held)
@@ -169,6 +172,9 @@ class ChainFitting(JointDensity):
         """
         if self._report is not None:
             self._report.all_rows = True
+            self._report.state = partial(
+                self._fitted_now, views, None, self.predictors_
+            )
         # Where the best epoch came early, many more would go past it.
         best = max(1 + int(np.argmax(s)) for s in self.validation_scores_.values())
         limit = int(np.ceil(best * n_epochs / schedule.n_epochs))
@@ -179,14 +185,29 @@ class ChainFitting(JointDensity):
         self._finish(views, None, measured=self.predictors_)
 
     @contextmanager
-    def _reporting(self, n_times: int) -> Iterator[None]:
+    def _reporting(
+        self, n_times: int, data: Mapping[str, Any]
+    ) -> Iterator[FitReport | None]:
         """While it lasts, the phases tell of their epochs."""
         n_phases = 1 + n_times * {"separate": 2, "joint": 1, None: 0}[self.fine_tune]
-        with begin_report(self, n_phases) as self._report:
+        with begin_report(self, n_phases, data) as self._report:
             try:
-                yield
+                yield self._report
             finally:
                 del self._report
+
+    def _fitted_now(self, *rows_and_measured: Any) -> dict[str, Any]:
+        """What :meth:`_finish` would set if the fit ended here."""
+        twin = copy(self)
+        twin._trainer, twin._networks = deepcopy((self._trainer, self._networks))
+        mine = vars(twin).copy()
+        twin._finish(*rows_and_measured)
+        missing = object()
+        return {
+            name: value
+            for name, value in vars(twin).items()
+            if mine.get(name, missing) is not value
+        }
 
     def _learn_batch(self, views: Views, again: bool) -> None:
         """One pass of each phase, as ``partial_fit`` runs them."""

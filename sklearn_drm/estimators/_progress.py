@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ __all__ = [
     "CallbackSupport",
     "FitReport",
     "begin_report",
+    "callback_data",
     "propagated",
     "with_callbacks",
 ]
@@ -47,10 +48,15 @@ class FitReport:
         Whose fit it is.
     context : CallbackContext or None
         scikit-learn's record of the fit, where callbacks are set.
+    data : mapping
+        What callbacks may score by: ``X``, ``y`` and ``metadata`` as ``fit`` got them.
     """
 
-    def __init__(self, estimator: Any, context: Any = None) -> None:
+    def __init__(
+        self, estimator: Any, context: Any = None, data: Mapping[str, Any] | None = None
+    ) -> None:
         self._estimator = estimator
+        self._data = data or {}
         self._verbose = int(estimator.verbose)
         self._context = context
         self._task: Any = None
@@ -58,6 +64,8 @@ class FitReport:
         self._label, self._n_epochs, self._start = "", 0, time.perf_counter()
         # Whether what begins next learns from all rows, none held out any more.
         self.all_rows = False
+        # Gives the fitted attributes that the estimator would have if fit ended now.
+        self.state: Callable[[], dict[str, Any]] | None = None
 
     def begin(self, phase: str, n_epochs: int) -> None:
         """A phase of at most ``n_epochs`` epochs starts."""
@@ -83,7 +91,13 @@ class FitReport:
         if self._task is not None:
             leaf = self._task.subcontext(task_name="epoch")
             leaf.call_on_fit_task_begin(estimator=self._estimator)
-            stop = bool(leaf.call_on_fit_task_end(estimator=self._estimator))
+            stop = bool(
+                leaf.call_on_fit_task_end(
+                    estimator=self._estimator,
+                    reconstruction_attributes=self.state,
+                    **self._data,
+                )
+            )
         if self._bar is not None:
             self._bar.set_postfix_str(
                 f"loss {loss:.4g}{_held_out(scores)}", refresh=False
@@ -137,8 +151,16 @@ def _bar(label: str, n_epochs: int) -> Any:
     return tqdm(desc=label, total=n_epochs, unit=" epochs", leave=False)
 
 
+def callback_data(X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+    """What ``fit`` got, as callbacks are given it."""
+    weights = None if sample_weight is None else {"sample_weight": sample_weight}
+    return {"X": X, "y": y, "metadata": weights}
+
+
 @contextmanager
-def begin_report(estimator: Any, n_phases: int) -> Iterator[FitReport | None]:
+def begin_report(
+    estimator: Any, n_phases: int, data: Mapping[str, Any]
+) -> Iterator[FitReport | None]:
     """The report of a fit; None where nobody looks.
 
     Parameters
@@ -147,6 +169,8 @@ def begin_report(estimator: Any, n_phases: int) -> Iterator[FitReport | None]:
         With ``verbose``, and callbacks where scikit-learn has them.
     n_phases : int
         Phases that the fit will have.
+    data : mapping
+        As in :class:`FitReport`.
 
     Yields
     ------
@@ -162,17 +186,21 @@ def begin_report(estimator: Any, n_phases: int) -> Iterator[FitReport | None]:
     if context is None and not estimator.verbose:
         yield None
         return
-    report = FitReport(estimator, context)
+    report = FitReport(estimator, context, data)
     try:
         yield report
         if context is not None:
-            context.call_on_fit_task_end(estimator=estimator)
+            context.call_on_fit_task_end(
+                estimator=estimator, reconstruction_attributes={}, **data
+            )
     finally:
         report.close()
 
 
 @contextmanager
-def propagated(estimator: Any, inner: Any, role: str) -> Iterator[None]:
+def propagated(
+    estimator: Any, inner: Any, role: str, data: Mapping[str, Any]
+) -> Iterator[None]:
     """Give a meta-estimator's callbacks to what it fits, for that long.
 
     Parameters
@@ -183,6 +211,8 @@ def propagated(estimator: Any, inner: Any, role: str) -> Iterator[None]:
         What it is about to fit.
     role : str
         The meta-estimator's parameter that holds it.
+    data : mapping
+        As in :class:`FitReport`; by then the meta-estimator has to be fitted.
     """
     told = getattr(estimator, "_skl_callbacks", None)
     if not (told or hasattr(estimator, "_parent_callback_ctx")):
@@ -195,4 +225,6 @@ def propagated(estimator: Any, inner: Any, role: str) -> Iterator[None]:
     with task.propagate_callback_context(inner):
         yield
     task.call_on_fit_task_end(estimator=estimator)
-    context.call_on_fit_task_end(estimator=estimator)
+    context.call_on_fit_task_end(
+        estimator=estimator, reconstruction_attributes={}, **data
+    )

@@ -9,7 +9,11 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from sklearn_drm.estimators._fitting import ChainFitting
 from sklearn_drm.estimators._parameters import check_parameters
-from sklearn_drm.estimators._progress import CallbackSupport, with_callbacks
+from sklearn_drm.estimators._progress import (
+    CallbackSupport,
+    callback_data,
+    with_callbacks,
+)
 from sklearn_drm.versioned import VersionedState
 
 __all__ = ["GGDRMRegressor"]
@@ -279,7 +283,7 @@ class GGDRMRegressor(
         check_parameters(self)
         again = self.warm_start and hasattr(self, "model_")
         views = self._views(X, y, sample_weight, groups, reset=not again)
-        self._learn(views, again)
+        self._learn(views, again, callback_data(X, y, sample_weight))
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> GGDRMRegressor:

@@ -230,6 +230,9 @@ class ContrastiveDivergence:
         distance *= distance
         return float((weight @ distance).sum() / x.shape[1])
 
+    def settle(self) -> None:
+        """Take the parameters that the updates so far are to leave: the last ones."""
+
     def _add_to_gradient(
         self, x: Array, y: Array, weight: Array, rng: np.random.Generator
     ) -> None:
@@ -279,7 +282,8 @@ def pretrain(
     rng : numpy.random.Generator
         Source of randomness.
     progress : callable, optional
-        Called after each epoch with its number and loss; True ends the training.
+        Called after each epoch with its number and loss, while the model is what the
+        training would leave if it ended here; True ends it.
 
     Returns
     -------
@@ -301,6 +305,13 @@ def pretrain(
             total += mass * trainer.update(x[rows], y[rows], share / mass, rate, rng)
             done += 1
         losses.append(float(total / weight.sum()))
-        if progress is not None and progress(epoch, losses[-1]):
+        stop = False
+        if progress is not None:
+            current = trainer.model.vector.copy()
+            trainer.settle()
+            stop = bool(progress(epoch, losses[-1]))
+            trainer.model.vector[:] = current
+        if stop:
             break
+    trainer.settle()
     return losses

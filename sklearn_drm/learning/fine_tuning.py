@@ -159,7 +159,8 @@ def descend(
     project : callable, optional
         Called after every update, to keep parameters in range.
     progress : callable, optional
-        Called after each epoch; True ends the phase.
+        Called after each epoch, with the parameters that the phase would leave if it
+        ended here; True ends it.
 
     Returns
     -------
@@ -176,6 +177,12 @@ def descend(
     history = History()
     average = ParameterAverage(vector, schedule.decay, stride=_STRIDE)
     best, best_score, stale = vector.copy(), -np.inf, 0
+
+    def outcome() -> Array:
+        if score is not None:
+            return best
+        return average.value if schedule.decay else vector
+
     n_batches = -(-n_rows // schedule.batch_size)
     n_updates = schedule.n_epochs * n_batches
     done = 0
@@ -213,13 +220,15 @@ def descend(
                 vector[:] = current
             stale = 0 if history.scores[-1] > best_score + schedule.tol else stale + 1
             best_score = max(best_score, history.scores[-1])
-        stop = progress is not None and progress(epoch, history)
+        stop = False
+        if progress is not None:
+            current = vector.copy()
+            vector[:] = outcome()
+            stop = bool(progress(epoch, history))
+            vector[:] = current
         if stop or stale >= schedule.n_iter_no_change:
             break
-    if score is not None and history.scores:
-        vector[:] = best
-    elif schedule.decay:
-        vector[:] = average.value
+    vector[:] = outcome()
     return history
 
 
@@ -273,7 +282,7 @@ def tune_network(
     validation : tuple of two ndarray, optional
         Input and target of the held-out rows.
     progress : callable, optional
-        Called after each epoch.
+        As in :func:`descend`.
 
     Returns
     -------
@@ -311,6 +320,21 @@ def tune_network(
             output = output if link is None else link.mean(output)
             return pooled_score(held_y[:, columns], output)
 
+    def write_back() -> None:
+        for mine, best in zip(network.weights[:-1], tuned.weights[:-1], strict=True):
+            mine[...] = best
+        for mine, best in zip(network.biases[:-1], tuned.biases[:-1], strict=True):
+            mine[...] = best
+        network.weights[-1][:, columns] = tuned.weights[-1]
+        network.biases[-1][columns] = tuned.biases[-1]
+
+    tell = None
+    if progress is not None:
+
+        def tell(epoch: int, history: History) -> bool | None:
+            write_back()
+            return progress(epoch, history)
+
     history = descend(
         tuned.vector,
         gradient_of,
@@ -320,14 +344,9 @@ def tune_network(
         rng,
         optimizer=optimizer,
         score=score,
-        progress=progress,
+        progress=tell,
     )
-    for mine, best in zip(network.weights[:-1], tuned.weights[:-1], strict=True):
-        mine[...] = best
-    for mine, best in zip(network.biases[:-1], tuned.biases[:-1], strict=True):
-        mine[...] = best
-    network.weights[-1][:, columns] = tuned.weights[-1]
-    network.biases[-1][columns] = tuned.biases[-1]
+    write_back()
     return history
 
 
@@ -375,7 +394,7 @@ def tune_joint(
     score : callable, optional
         Validation score of the current parameters.
     progress : callable, optional
-        Called after each epoch.
+        As in :func:`descend`.
 
     Returns
     -------

@@ -123,7 +123,8 @@ class RelationTraining(ContrastiveDivergence):
         """One step on one batch, see :meth:`ContrastiveDivergence.update`."""
         distance = super().update(x, y, weight, learning_rate, rng)
         if self.decay:
-            self.average.follow(self.model.vector)
+            # The gradient has done its work.
+            self.average.follow(self.model.vector, scratch=self.gradient.vector)
         return distance
 
     def settle(self) -> None:
