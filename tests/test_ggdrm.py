@@ -22,6 +22,7 @@ from sklearn_drm import GGDRMRegressor, SwapViews
 from sklearn_drm.core import exact
 from sklearn_drm.core.model import mirror
 from sklearn_drm.estimators import _fitting
+from sklearn_drm.estimators._training import Views
 
 QUICK = {"fine_tune_epochs": 5, "pretrain_epochs": 1, "n_hidden_units": 8}
 
@@ -47,6 +48,22 @@ def test_one_fit_predicts_both_ways(fine_tune, epochs):
     reverse = Ridge().fit(y[:2500], x[:2500]).score(y[held], x[held])
     assert model.score(x[held], y[held]) > linear
     assert model.score_x(x[held], y[held]) > reverse
+
+
+@pytest.mark.parametrize(("fine_tune", "factor"), [("separate", 1), ("joint", 2)])
+def test_epochs_by_the_number_of_updates(fine_tune, factor):
+    options = {"n_hidden_units": 2, "early_stopping": False, "random_state": 0}
+    model = GGDRMRegressor(fine_tune=fine_tune, **options).fit(*two_views(100))
+    lengths = {len(losses) for losses in model.loss_curve_.values()}
+    assert lengths - {len(model.loss_curve_["pretrain"])} == {factor * 60}
+    for n_rows, y_target, epochs in (
+        (15_000, None, 24),  # 3500 updates of 100 rows
+        (15_000, [0], 17),  # 2500
+        (600_000, [0], 12),
+    ):
+        model.set_params(y_target=y_target)
+        x, y = np.empty((n_rows, 4), np.float32), np.empty((n_rows, 3), np.float32)
+        assert model._epochs(Views(x, y, None)) == factor * epochs
 
 
 def test_untuned_model_predicts_both_ways():

@@ -237,7 +237,9 @@ class ChainFitting(JointDensity):
         if self.fine_tune_epochs == "auto":
             n_updates = _N_UPDATES_STACKED if self._stacked(views) else _N_UPDATES
             n_batches = -(-len(views.x) // self._batch_rows(views))
-            return int(np.clip(-(-n_updates // n_batches), 12, 60))
+            n_epochs = int(np.clip(-(-n_updates // n_batches), 12, 60))
+            # One set of weights has to learn what else two networks learn.
+            return 2 * n_epochs if self.fine_tune == "joint" else n_epochs
         return int(self.fine_tune_epochs)
 
     def _input_dropout(self, views: Views) -> float:

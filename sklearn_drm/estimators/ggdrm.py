@@ -54,7 +54,7 @@ class GGDRMRegressor(
     fine_tune_epochs : int or "auto", default="auto"
         Largest number of passes of fine-tuning. "auto": enough for 3500 updates, or
         2500 where ``x_target`` or ``y_target`` leaves columns out, but no fewer than
-        12 and no more than 60.
+        12 and no more than 60; twice as many with ``fine_tune="joint"``.
     learning_rate : float, default=0.01
         Largest step size of fine-tuning (Adam); it rises to it over the first tenth
         of the updates and falls along a cosine after that.
