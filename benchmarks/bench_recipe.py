@@ -85,9 +85,23 @@ def variants() -> list[Variant]:
         ("n_hidden_units=200", {"n_hidden_units": 200}),
         ("n_hidden_units=300, dropout=0.4", {"n_hidden_units": 300, "dropout": 0.4}),
     ]
+    joint = {"fine_tune": "joint"}
+    # As many epochs as separate fine-tuning has.
+    shorter = {26: (False,), 17: (True,)}
     dropped = {0.0: (True,), 0.1: (False, True), 0.2: (False, True), 0.3: (True,)}
     return [
         *(Variant(name, changes) for name, changes in named),
+        *(
+            Variant(
+                f"fine_tune='joint', fine_tune_epochs={n}",
+                {**joint, "fine_tune_epochs": n},
+                where,
+            )
+            for n, where in shorter.items()
+        ),
+        Variant(
+            "fine_tune='joint', learning_rate=0.02", {**joint, "learning_rate": 0.02}
+        ),
         *(
             Variant(f"input_dropout={share:g}", {"input_dropout": share}, where)
             for share, where in dropped.items()
