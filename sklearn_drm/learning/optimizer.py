@@ -74,7 +74,7 @@ class Adam:
     dtype : str, optional
         Type of the moments; by default the gradient's. Steps need fewer digits than
         the parameters to which they are added: with "float32" a step for parameters
-        in double precision takes half the time, and its relative error is 10⁻⁶.
+        in double precision takes half the time; its error is some 10⁻⁶ learning rates.
         Gradients must then stay below 10¹⁹.
 
     References
