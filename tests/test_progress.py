@@ -199,7 +199,14 @@ class Keeper(Counter):
         self.fitted, self.scores = [], []
 
     def on_fit_task_end(
-        self, estimator, context, *, X=None, y=None, fitted_estimator=None, metadata=None
+        self,
+        estimator,
+        context,
+        *,
+        X=None,
+        y=None,
+        fitted_estimator=None,
+        metadata=None,
     ):
         super().on_fit_task_end(estimator, context)
         if fitted_estimator is None:
