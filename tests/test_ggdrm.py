@@ -38,11 +38,11 @@ def two_views(n=400, seed=0, dtype=np.float64):
     return (x + noise[:, :4]).astype(dtype), (5 + 3 * (y + noise[:, 4:])).astype(dtype)
 
 
-@pytest.mark.parametrize(("fine_tune", "epochs"), [("separate", 60), ("joint", 200)])
-def test_one_fit_predicts_both_ways(fine_tune, epochs):
+@pytest.mark.parametrize("fine_tune", ["separate", "joint"])
+def test_one_fit_predicts_both_ways(fine_tune):
     x, y = two_views(3000)
     held = slice(2500, None)
-    model = GGDRMRegressor(fine_tune=fine_tune, fine_tune_epochs=epochs, random_state=0)
+    model = GGDRMRegressor(fine_tune=fine_tune, random_state=0)
     model.fit(x[:2500], y[:2500])
     linear = Ridge().fit(x[:2500], y[:2500]).score(x[held], y[held])
     reverse = Ridge().fit(y[:2500], x[:2500]).score(y[held], x[held])
