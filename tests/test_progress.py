@@ -251,6 +251,31 @@ def test_callbacks_get_the_estimator_as_if_fit_had_ended(fine_tune, early_stoppi
     np.testing.assert_array_equal(plain.predict_x(y), model.predict_x(y))
 
 
+class Trainer(Keeper):
+    """A callback that saves what it is given, and trains it on."""
+
+    def ends(self, context):
+        pickle.dumps(self.fitted[-1].set_callbacks())
+        if context.task_name == "epoch":
+            self.fitted[-1].partial_fit(*two_views(40))
+        return False
+
+
+@pytest.mark.parametrize("fine_tune", ["separate", "joint", None])
+def test_what_a_callback_does_with_an_estimator_stays_there(fine_tune):
+    pytest.importorskip("sklearn.callback")
+    x, y = two_views()
+    options = {"random_state": 0, "fine_tune": fine_tune, **QUICK}
+    told = Trainer()
+    model = GGDRMRegressor(**options).set_callbacks(told).fit(x, y)
+    assert told.ended.count("epoch") == model.n_iter_
+    plain = GGDRMRegressor(**options).fit(x, y)
+    for way in ("loss_curve_", "validation_scores_"):
+        assert getattr(model, way) == getattr(plain, way)
+    np.testing.assert_array_equal(model.predict_y(x), plain.predict_y(x))
+    np.testing.assert_array_equal(model.predict_x(y), plain.predict_x(y))
+
+
 class KeeperThatEnds(Keeper):
     """A callback that ends every phase after its second epoch."""
 

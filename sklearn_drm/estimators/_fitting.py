@@ -197,17 +197,17 @@ class ChainFitting(JointDensity):
                 del self._report
 
     def _fitted_now(self, *rows_and_measured: Any) -> dict[str, Any]:
-        """What :meth:`_finish` would set if the fit ended here."""
+        """Attributes of the estimator that would be left if the fit ended here.
+
+        It shares nothing that training changes, so that it may be trained on.
+        """
         twin = copy(self)
-        twin._trainer, twin._networks = deepcopy((self._trainer, self._networks))
-        mine = vars(twin).copy()
+        twin._report = None
+        names = "_trainer", "_networks", "_optimizers"
+        for name in (*names, "loss_curve_", "validation_scores_"):
+            setattr(twin, name, deepcopy(getattr(self, name)))
         twin._finish(*rows_and_measured)
-        missing = object()
-        return {
-            name: value
-            for name, value in vars(twin).items()
-            if mine.get(name, missing) is not value
-        }
+        return vars(twin)
 
     def _learn_batch(self, views: Views, again: bool) -> None:
         """One pass of each phase, as ``partial_fit`` runs them."""

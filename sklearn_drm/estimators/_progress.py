@@ -52,11 +52,9 @@ class FitReport:
         What callbacks may score by: ``X``, ``y`` and ``metadata`` as ``fit`` got them.
     """
 
-    def __init__(
-        self, estimator: Any, context: Any = None, data: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, estimator: Any, context: Any, data: Mapping[str, Any]) -> None:
         self._estimator = estimator
-        self._data = data or {}
+        self._data = data
         self._verbose = int(estimator.verbose)
         self._context = context
         self._task: Any = None

@@ -19,7 +19,7 @@ from sklearn_drm.learning.gradient import (
     uncentre_increment,
 )
 from sklearn_drm.learning.optimizer import Adam, Optimizer, clip_norm
-from sklearn_drm.learning.parameters import FlatChain
+from sklearn_drm.learning.parameters import FlatChain, restored
 
 __all__ = [
     "ContrastiveDivergence",
@@ -307,10 +307,9 @@ def pretrain(
         losses.append(float(total / weight.sum()))
         stop = False
         if progress is not None:
-            current = trainer.model.vector.copy()
-            trainer.settle()
-            stop = bool(progress(epoch, losses[-1]))
-            trainer.model.vector[:] = current
+            with restored(trainer.model.vector):
+                trainer.settle()
+                stop = bool(progress(epoch, losses[-1]))
         if stop:
             break
     trainer.settle()

@@ -18,7 +18,7 @@ from sklearn_drm.learning.contrastive_divergence import (
 from sklearn_drm.learning.feed_forward import FeedForward, forward, gradient
 from sklearn_drm.learning.multi_prediction import add_prediction_gradient
 from sklearn_drm.learning.optimizer import Adam, ParameterAverage, clip_norm
-from sklearn_drm.learning.parameters import FlatChain
+from sklearn_drm.learning.parameters import FlatChain, restored
 
 __all__ = [
     "History",
@@ -210,22 +210,19 @@ def descend(
             total_mass += mass
         history.losses.append(total / total_mass)
         if score is not None:
-            if schedule.decay:
-                current = vector.copy()
-                vector[:] = average.value
-            history.scores.append(score())
-            if history.scores[-1] > best_score:
-                best[:] = vector
-            if schedule.decay:
-                vector[:] = current
+            with restored(vector):
+                if schedule.decay:
+                    vector[:] = average.value
+                history.scores.append(score())
+                if history.scores[-1] > best_score:
+                    best[:] = vector
             stale = 0 if history.scores[-1] > best_score + schedule.tol else stale + 1
             best_score = max(best_score, history.scores[-1])
         stop = False
         if progress is not None:
-            current = vector.copy()
-            vector[:] = outcome()
-            stop = bool(progress(epoch, history))
-            vector[:] = current
+            with restored(vector):
+                vector[:] = outcome()
+                stop = bool(progress(epoch, history))
         if stop or stale >= schedule.n_iter_no_change:
             break
     vector[:] = outcome()

@@ -74,7 +74,7 @@ class Adam:
     dtype : str, optional
         Type of the moments; by default the gradient's. Steps need fewer digits than
         the parameters to which they are added: with "float32" a step for parameters
-        in double precision takes half the time; its error is some 10⁻⁶ learning rates.
+        in double precision takes 0.6 of the time. Its error is some 10⁻⁶ rates.
         Gradients must then stay below 10¹⁹.
 
     References

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 from sklearn_drm.core.chain import Chain
 from sklearn_drm.core.units import Array, Units
 
-__all__ = ["FlatChain", "flatten_chain"]
+__all__ = ["FlatChain", "flatten_chain", "restored"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,32 @@ def flatten_chain(chain: Chain) -> FlatChain:
     for layer in chain.units:
         arrays.extend(layer.parameters.values())
     return _bind(chain, np.concatenate([array.ravel() for array in arrays]))
+
+
+@contextmanager
+def restored(vector: Array) -> Iterator[None]:
+    """Whatever happens to a vector while it lasts is undone afterwards.
+
+    Parameters
+    ----------
+    vector : ndarray of shape (n_parameters,)
+        Parameters, which training goes on with.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm.learning.parameters import restored
+    >>> vector = np.zeros(1)
+    >>> with restored(vector):
+    ...     vector += 1
+    >>> vector
+    array([0.])
+    """
+    current = vector.copy()
+    try:
+        yield
+    finally:
+        vector[:] = current
 
 
 def _bind(chain: Chain, vector: Array) -> FlatChain:
