@@ -1,6 +1,9 @@
 # PYTHON is the interpreter of an environment with `pip install -e ".[dev]"`.
 PYTHON ?= python
 
+# On all cores; tests of one file stay together, since they share what was computed once.
+PYTEST = $(PYTHON) -m pytest -n auto --dist loadfile
+
 .PHONY: check lint types imports test quick docs
 
 check: lint types imports test
@@ -16,10 +19,10 @@ imports:
 	PYTHONPATH=.:transformers $(PYTHON) -c "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
 
 test:
-	$(PYTHON) -m pytest
+	$(PYTEST)
 
 quick:
-	$(PYTHON) -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # -E: pages of names that are new since the last build are found only without its cache.
 docs:

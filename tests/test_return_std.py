@@ -103,7 +103,7 @@ def test_images_and_one_column(dtype):
             ),
         ),
     ],
-    ids=str,
+    ids=["power", "quantiles", "cube root", "clipped", "rounded", "abs", "one column"],
 )
 def test_what_is_not_affine_is_found(transformer):
     X, y = views()
