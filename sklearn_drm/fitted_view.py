@@ -57,10 +57,17 @@ class FittedView:
         Raises
         ------
         ValueError
-            If the view has another width or other column names than in ``fit``.
+            If the view has another width, rows of another shape or other column names
+            than in ``fit``.
         """
         table = as_table(view, self.name, self.transformer, owner)
         width = math.prod(table.shape[1:])
+        found = trailing_shape(rows_of(view))
+        if len(found) > 1 and len(self.shape) > 1 and found != self.shape:
+            raise ValueError(
+                f"{self.name} has rows of shape {found}, but {type(owner).__name__} "
+                f"was fitted with rows of shape {self.shape}."
+            )
         # A 1-D X can only be something for its transformer to judge.
         if width != self.width and (len(table.shape) > 1 or self.name == "y"):
             raise ValueError(

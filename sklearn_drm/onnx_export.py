@@ -22,6 +22,8 @@ from sklearn_drm.core.predictor import MeanFieldInference, Predictor
 from sklearn_drm.core.units import Array, Bernoulli, Gaussian
 from sklearn_drm.fitted_view import FittedView, affine_map
 from sklearn_drm.learning.feed_forward import FeedForward
+from sklearn_drm.swap_views import SwapViews
+from sklearn_drm.two_view import TwoViewRegressor
 
 __all__ = ["register_converters", "to_onnx"]
 
@@ -30,6 +32,7 @@ _AFFINE = (
     FastICA,
     IncrementalPCA,
     MaxAbsScaler,
+    MinMaxScaler,
     PCA,
     RobustScaler,
     StandardScaler,
@@ -89,16 +92,19 @@ def to_onnx(
     if space not in ("original", "transformed"):
         raise ValueError(f"space must be 'original' or 'transformed'; got {space!r}.")
     check_is_fitted(model)
-    while hasattr(model, "estimator_"):
+    given = model
+    while isinstance(model, SwapViews):
         model, direction = model.estimator_, "x" if direction == "y" else "y"
-    views = {"x": None, "y": None}
+    views: dict[str, FittedView | None] = {"x": None, "y": None}
     regressor = model
-    if hasattr(model, "regressor_"):
+    if isinstance(model, TwoViewRegressor):
         regressor, views = model.regressor_, {"x": model._x_view, "y": model._y_view}
     if not (hasattr(regressor, "predictors_") and hasattr(regressor, "model_")):
         raise ValueError(
-            f"to_onnx exports GGDRMRegressor, not {type(regressor).__name__}; use "
-            "skl2onnx for other estimators."
+            "to_onnx exports GGDRMRegressor, TwoViewRegressor and SwapViews around it, "
+            f"not {type(given).__name__}"
+            + ("" if given is regressor else f" around {type(regressor).__name__}")
+            + "; use skl2onnx for other estimators."
         )
     chain_model: RelationalModel = regressor.model_
     if direction == "x":
@@ -396,8 +402,10 @@ def _transformed(graph: _Graph, value: str, view: FittedView) -> str:
 
 def _is_affine(step: Any) -> bool:
     # skl2onnx takes these too, but partly with parameters in float32.
-    if isinstance(step, MinMaxScaler):
-        return not step.clip
+    if getattr(step, "clip", False):
+        if isinstance(step, MaxAbsScaler):
+            raise ValueError("skl2onnx leaves out clip=True")
+        return False
     return isinstance(step, _AFFINE) or getattr(step, "_is_linear_map", False)
 
 

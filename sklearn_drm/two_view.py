@@ -27,6 +27,7 @@ from sklearn_drm.estimators._progress import (
 from sklearn_drm.fitted_view import FittedView, fit_view
 from sklearn_drm.versioned import VersionedState
 from sklearn_drm.views import (
+    check_names,
     counted,
     fit_arguments,
     flat_r2,
@@ -355,6 +356,7 @@ class TwoViewRegressor(
         """
         check_is_fitted(self)
         if _space(space) == "original":
+            check_names(y, self._y_view.names, "y")
             return flat_r2(y, self.predict_y(X), sample_weight)
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         if weights and routing_is_on():
@@ -385,6 +387,7 @@ class TwoViewRegressor(
         """
         check_is_fitted(self)
         if _space(space) == "original":
+            check_names(X, self._x_view.names, "x")
             return flat_r2(X, self.predict_x(y), sample_weight)
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         return float(

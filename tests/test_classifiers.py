@@ -572,3 +572,48 @@ def test_drawn_pairs_have_the_exact_shares_of_labels(face):
     shares = (labels[:, None] == model.classes_).mean(axis=0)
     np.testing.assert_allclose(shares, expected, atol=0.025)
     assert np.ptp(expected) > 0.1
+
+
+def test_sparse_labels_are_refused():
+    from scipy.sparse import csr_array
+
+    X, labels = blobs()
+    indicators = np.eye(3)[np.searchsorted(np.unique(labels), labels)]
+    for face in FACES:
+        with pytest.raises(TypeError, match=r"Sparse data was passed for y.*toarray"):
+            face(**SHORT).fit(X, csr_array(indicators))
+
+
+def test_the_threshold_is_that_of_fit():
+    X, labels = blobs()
+    model = BBDRMClassifier(random_state=0, **SHORT).fit(X, labels)
+    before = model.predict_proba(X)
+    model.set_params(binarize=0.9)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    with pytest.raises(ValueError, match="binarize must be in"):
+        model.set_params(binarize="a", warm_start=True).fit(X, labels)
+    other = GCDRMClassifier(random_state=0, **SHORT).fit(X, labels)
+    with pytest.raises(ValueError, match="scaling must be"):
+        other.set_params(scaling="foo", warm_start=True).fit(X, labels)
+
+
+def test_a_refit_that_is_refused_leaves_the_classes():
+    X, labels = blobs()
+    model = GCDRMClassifier(random_state=0, **SHORT).fit(X, labels)
+    before = model.predict(X)
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(X, np.where(labels == labels[0], np.nan, 1.0))
+    np.testing.assert_array_equal(model.predict(X), before)
+
+
+def test_scores_refuse_labels_in_another_order():
+    X, labels = blobs()
+    names = [*"pqr"]
+    frame = pd.DataFrame(
+        np.eye(3, dtype=int)[np.unique(labels, return_inverse=True)[1]]
+    )
+    frame.columns = names
+    model = BBDRMClassifier(random_state=0, **SHORT).fit(X, frame)
+    assert np.isfinite(model.score(X, frame))
+    with pytest.raises(ValueError, match="column names of y"):
+        model.score(X, frame[names[::-1]])

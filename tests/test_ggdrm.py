@@ -667,3 +667,135 @@ def test_a_seed_determines_everything(seed):
     np.testing.assert_array_equal(
         a.sample(3, n_sweeps=3)[0], b.sample(3, n_sweeps=3)[0]
     )
+
+
+def test_rows_of_little_weight_do_not_tell_when_to_stop():
+    """Held-out rows count by their weight, as those that are learned from do."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1500, 3))
+    y = np.column_stack([2 * x[:, 0], x[:, 1] - x[:, 2]])
+    wrong = rng.random(1500) < 0.5
+    mixed = np.where(wrong[:, None], -y, y)
+    weight = np.where(wrong, 0.01, 1.0)
+    for fine_tune, direction in (("separate", "y"), ("joint", "y")):
+        model = GGDRMRegressor(
+            n_hidden_units=20, fine_tune=fine_tune, fine_tune_epochs=10, random_state=0
+        ).fit(x, mixed, sample_weight=weight)
+        assert max(model.validation_scores_[direction]) > 0.8
+        assert model.score(x, y) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("sizes", "n_held"),
+    [
+        ([590, 10], None),  # the large one is no tenth, the small one too few
+        ([300, 300], 300),
+        ([1000] + 10 * [60], 180),  # the large one would be most of the rows
+        ([200, 900], 200),
+        (30 * [20], 60),
+    ],
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_held_out_are_neither_few_rows_nor_most(sizes, n_held, seed):
+    from sklearn_drm.estimators._training import held_out_rows
+
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    split = held_out_rows(
+        len(groups), groups, 0.1, np.random.default_rng([seed, len(groups)])
+    )
+    if n_held is None:
+        assert split is None
+        return
+    train, held = split
+    assert len(held) == n_held
+    assert sorted(np.r_[train, held]) == list(range(len(groups)))
+    assert not set(groups[train]) & set(groups[held])
+
+
+def test_a_fraction_that_leaves_nothing_to_learn_from_is_named():
+    with pytest.raises(ValueError, match="leaves none of 400 rows"):
+        GGDRMRegressor(validation_fraction=0.9999, **QUICK).fit(*two_views(400))
+
+
+def test_scores_refuse_columns_in_another_order():
+    x, y = two_views(100)
+    frame_x, frame_y = (
+        pd.DataFrame(x, columns=[*"abcd"]),
+        pd.DataFrame(y, columns=[*"uvw"]),
+    )
+    model = GGDRMRegressor(random_state=0, **QUICK).fit(frame_x, frame_y)
+    assert model.score(frame_x, frame_y) == model.score(frame_x, y)
+    for score, views in (
+        (model.score, (frame_x, frame_y[[*"vuw"]])),
+        (model.score_x, (frame_x[[*"bacd"]], frame_y)),
+    ):
+        with pytest.raises(ValueError, match=r"(?i)names of? ?y|feature names"):
+            score(*views)
+    assert np.isfinite(model.score_x(frame_x, y))
+
+
+def test_score_takes_a_column_where_y_was_a_vector():
+    x, y = two_views(100)
+    model = GGDRMRegressor(y_target=[0], random_state=0, **QUICK).fit(x, y[:, 0])
+    assert model.score(x, y[:, :1]) == model.score(x, y[:, 0])
+
+
+@pytest.mark.parametrize("fine_tune", ["separate", "joint", None])
+def test_constant_columns_are_constant_in_draws_too(fine_tune):
+    x, y = two_views(200)
+    x = np.column_stack([x, np.full(200, 3e-6)])
+    y = np.column_stack([np.full(200, 0.1), y])
+    model = GGDRMRegressor(fine_tune=fine_tune, random_state=0, **QUICK).fit(x, y)
+    drawn_x, drawn_y = model.sample(5)
+    np.testing.assert_array_equal(drawn_x[:, -1], 3e-6)
+    np.testing.assert_array_equal(drawn_y[:, 0], 0.1)
+    np.testing.assert_array_equal(model.sample_y(x[:4], 3)[..., 0], 0.1)
+    np.testing.assert_array_equal(model.sample_x(y[:4], 3)[..., -1], 3e-6)
+    mean, std = model.predict_y(x[:4], return_std=True)
+    np.testing.assert_array_equal(mean[:, 0], 0.1)
+    assert (std[:, 0] == 0).all() and (std[:, 1:] > 0).all()
+    assert drawn_x[:, :-1].std() > 0
+
+
+def test_standard_deviations_of_partial_fit_are_not_those_of_one_row():
+    x, y = two_views(1000)
+    model = GGDRMRegressor(n_hidden_units=20, random_state=0)
+    for _ in range(10):
+        for start in range(0, 1000, 50):
+            model.partial_fit(x[start : start + 50], y[start : start + 50])
+    residual = np.sqrt(np.square(y - model.predict_y(x)).mean(axis=0))
+    _, before = model.predict_y(x[:1], return_std=True)
+    np.testing.assert_allclose(before[0], residual, rtol=0.25)
+    model.partial_fit(x[:1], y[:1])
+    _, after = model.predict_y(x[:1], return_std=True)
+    np.testing.assert_allclose(after[0], before[0], rtol=0.05)
+
+
+def test_a_fit_forgets_the_random_numbers_of_partial_fits_before_it():
+    x, y = two_views(200)
+    once = GGDRMRegressor(random_state=0, **QUICK).fit(x, y).partial_fit(x, y)
+    again = GGDRMRegressor(random_state=0, **QUICK).partial_fit(x, y)
+    again.fit(x, y).partial_fit(x, y)
+    np.testing.assert_array_equal(once.predict_y(x), again.predict_y(x))
+
+
+@pytest.mark.parametrize("fine_tune", ["separate", "joint"])
+def test_a_memory_mapped_model_can_go_on_learning(tmp_path, fine_tune):
+    x, y = two_views(200)
+    model = GGDRMRegressor(fine_tune=fine_tune, random_state=0, **QUICK).fit(x, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    mapped = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    before = mapped.predict_y(x)
+    mapped.partial_fit(x, y)
+    np.testing.assert_array_equal(
+        mapped.predict_y(x), model.partial_fit(x, y).predict_y(x)
+    )
+    stored = joblib.load(tmp_path / "model.joblib")
+    np.testing.assert_array_equal(stored.predict_y(x), before)
+
+
+@pytest.mark.parametrize("n_sweeps", [0, -3, 2.5])
+def test_the_number_of_sweeps_is_a_positive_int(n_sweeps):
+    model = GGDRMRegressor(random_state=0, **QUICK).fit(*two_views(60))
+    with pytest.raises(ValueError, match="n_sweeps must be a positive int"):
+        model.sample(2, n_sweeps=n_sweeps)

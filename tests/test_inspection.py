@@ -280,3 +280,22 @@ def test_diagram_without_transformers_and_with_odd_ones():
     assert page.count("<div>passthrough</div>") == 2
     odd = FunctionTransformer(np.log1p)
     assert "log1p" in TwoViewRegressor(Ridge(), y_transformer=odd)._repr_html_()
+
+
+@pytest.mark.parametrize("name", ["left, right", "x, std", "a, predicted"])
+def test_a_title_may_have_commas(name):
+    rows = np.random.default_rng(0).random((3, 5))
+    display = ReconstructionDisplay.from_predictions(rows, rows, std=rows, name=name)
+    assert list(display.panels) == [name, f"{name}, predicted", f"{name}, std"]
+    limits = [line[0].get_ylim() for line in display.axes_]
+    assert limits[0] == limits[1] != limits[2]
+
+
+def test_receptive_fields_of_a_binary_view_are_in_the_units_of_its_columns():
+    rng = np.random.default_rng(0)
+    X = rng.random((120, 2)) * [1.0, 1000.0]
+    model = BBDRMClassifier(n_hidden_units=6, pretrain_epochs=2, random_state=0)
+    model.fit(X, (X[:, 0] > 0.5) ^ (X[:, 1] > 500))
+    fields = ReceptiveFieldsDisplay.from_estimator(model, X, plot=False).fields
+    largest = np.abs(np.asarray(fields)).reshape(-1, 2).max(axis=0)
+    assert 100 < largest[1] / largest[0] < 10_000

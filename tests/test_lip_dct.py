@@ -252,3 +252,8 @@ def test_huge_values_are_exact_or_refused():
         dct.transform(np.full((2, 4, 4), 3e38, dtype=np.float32))
     with pytest.raises(ValueError, match="overflow"):
         dct.inverse_transform(np.full((2, 16), 1e308))
+
+
+def test_an_image_shape_that_is_one_number_is_named():
+    with pytest.raises(ValueError, match="two positive integers"):
+        LipDCTTransformer(image_shape=8).fit(np.zeros((3, 64)))

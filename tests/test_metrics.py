@@ -319,3 +319,14 @@ def test_modulation_spectra_know_only_the_strength_of_movement():
     assert 50 < still < 60
     with pytest.raises(ValueError, match="no column of y_true varies"):
         modulation_spectrum_distance(0 * true + 3, true, groups)
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e300, -7e-9])
+def test_what_does_not_vary_is_found_where_its_mean_is_rounded(value):
+    noise = np.random.default_rng(0).standard_normal(10)
+    still = np.full(10, value)
+    with pytest.raises(ValueError, match="does not vary"):
+        variance_ratio(still, noise)
+    with pytest.raises(ValueError, match="column 0 of y_true does not vary"):
+        variance_ratios(np.column_stack([still, noise]), np.ones((10, 2)))
+    assert within_group_r2(still, noise, np.zeros(10)) == 0.0

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
+    MaxAbsScaler,
     MinMaxScaler,
     PolynomialFeatures,
     StandardScaler,
@@ -144,7 +147,7 @@ def test_what_cannot_be_exported_is_named():
     ).fit(X, np.exp(X[:, :2]))
     with pytest.raises(ValueError, match="not affine"):
         to_onnx(bent, "y")
-    with pytest.raises(ValueError, match="exports GGDRMRegressor, not Ridge"):
+    with pytest.raises(ValueError, match="exports GGDRMRegressor, .*, not Ridge"):
         to_onnx(Ridge().fit(X, X))
     classifier = GCDRMClassifier(n_hidden_units=3, random_state=0)
     with pytest.raises(ValueError, match="GCDRMClassifier has Categorical units"):
@@ -178,3 +181,30 @@ def test_without_the_extra_the_error_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"sklearn-drm\[onnx\]"):
         to_onnx(model)
+
+
+def test_a_clipped_scaler_is_clipped_or_refused():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3)).astype(np.float32)
+    for scaler in (MaxAbsScaler(clip=True), MinMaxScaler(clip=True)):
+        model = TwoViewRegressor(
+            GGDRMRegressor(n_hidden_units=4, random_state=0), x_transformer=scaler
+        ).fit(X, X[:, :2])
+        try:
+            graph = to_onnx(model, "y")
+        except ValueError as error:
+            assert type(scaler).__name__ in str(error)
+        else:
+            assert_equal_predictions(run(graph, 5 * X), model.predict_y(5 * X))
+
+
+def test_what_only_looks_like_a_model_of_two_views_is_refused():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    small = GGDRMRegressor(n_hidden_units=3, fine_tune_epochs=1, random_state=0)
+    for model in (
+        TransformedTargetRegressor(small).fit(X, X[:, 0]),
+        BaggingRegressor(small, n_estimators=2).fit(X, X[:, 0]),
+    ):
+        with pytest.raises(ValueError, match=f"not {type(model).__name__}"):
+            to_onnx(model)

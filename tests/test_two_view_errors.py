@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -12,6 +13,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import get_tags
 
+from drm_transformers import LipDCTTransformer
 from sklearn_drm.swap_views import SwapViews
 from sklearn_drm.two_view import TwoViewRegressor
 from tests.stand_in import RidgePair
@@ -180,3 +182,34 @@ def test_read_only_memory_maps(tmp_path):
     for model in MODELS.values():
         expected = model.fit(X, Y).predict(X)
         np.testing.assert_array_equal(model.fit(*mapped).predict(mapped[0]), expected)
+
+
+def test_images_of_another_shape_are_refused():
+    images = np.random.default_rng(0).random((20, 4, 5))
+    model = TwoViewRegressor(RidgePair(), x_transformer=LipDCTTransformer()).fit(
+        images, images[:, 0]
+    )
+    plain = TwoViewRegressor(
+        RidgePair(),
+        y_transformer=FunctionTransformer(
+            lambda z: np.reshape(z, (len(z), -1)), lambda z: z, check_inverse=False
+        ),
+    ).fit(images[:, 0], images)
+    turned = images.transpose(0, 2, 1)
+    with pytest.raises(ValueError, match=r"5 x 4|shape \(5, 4\)"):
+        model.predict(turned)
+    with pytest.raises(ValueError, match=r"rows of shape \(5, 4\).*\(4, 5\)"):
+        plain.predict_x(turned)
+    assert plain.predict_x(images.reshape(20, 20)).shape == (20, 5)
+
+
+def test_scores_in_the_original_space_refuse_columns_in_another_order():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.random((20, 3)), columns=[*"abc"])
+    y = pd.DataFrame(rng.random((20, 2)), columns=[*"uv"])
+    model = TwoViewRegressor(RidgePair()).fit(X, y)
+    for space in ("original", "transformed"):
+        with pytest.raises(ValueError, match="column names of y"):
+            model.score(X, y[[*"vu"]], space=space)
+        with pytest.raises(ValueError, match=r"(?i)names"):
+            model.score_x(X[[*"bac"]], y, space=space)

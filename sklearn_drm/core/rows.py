@@ -83,6 +83,10 @@ class Scaling:
         result += self.location.astype(rows.dtype)
         return result
 
+    def restore_draws(self, rows: Array) -> Array:
+        """As :meth:`restore`; a constant column has its value, whatever was drawn."""
+        return self.restore(np.where(self.constant, 0, rows).astype(rows.dtype))
+
 
 class StandardizedRows:
     """Some rows of a view, standardised as they are read.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -168,7 +169,7 @@ class ChainClassifier(ChainFitting):
         ndarray of shape (n_samples, n) or (n_samples, n, K)
             Labels.
         """
-        self._check_n_samples(n_samples)
+        self._check_count("n_samples", n_samples)
         probability = self.predict_proba(X)
         rng = self._sampling_generator(random_state)
         if self._multilabel:
@@ -206,7 +207,8 @@ class ChainClassifier(ChainFitting):
             pre-trained; "joint" tunes it for the conditional means, which costs
             samples some of their variety.
         """
-        self._check_n_samples(n_samples)
+        self._check_count("n_samples", n_samples)
+        self._check_count("n_sweeps", n_sweeps)
         codes = np.tile(self._check_y(labels), (n_samples, 1))
         rng = self._sampling_generator(random_state)
         chain = self.model_.chain
@@ -247,7 +249,8 @@ class ChainClassifier(ChainFitting):
             Labels.
         """
         check_is_fitted(self)
-        self._check_n_samples(n_samples)
+        self._check_count("n_samples", n_samples)
+        self._check_count("n_sweeps", n_sweeps)
         chain = self.model_.chain
         state = sample_chain(
             chain if self._multilabel else given_one_class(chain),
@@ -277,6 +280,7 @@ class ChainClassifier(ChainFitting):
         float
             In [0, 1].
         """
+        check_names(y, getattr(self, "target_names_in_", None), "y")
         return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
 
     @with_callbacks  # type: ignore[untyped-decorator]
@@ -310,8 +314,6 @@ class ChainClassifier(ChainFitting):
         """
         check_parameters(self)
         again = self.warm_start and hasattr(self, "model_")
-        if not again:
-            self._no_classes()
         views = self._views(X, y, sample_weight, groups, reset=not again)
         self._learn(views, again, callback_data(X, y, sample_weight))
         return self
@@ -345,26 +347,26 @@ class ChainClassifier(ChainFitting):
         """
         check_parameters(self)
         again = hasattr(self, "model_")
-        if not again:
-            self._no_classes()
         if classes is not None:
-            wanted = np.unique(np.asarray(classes))
-            if again and not np.array_equal(wanted, self.classes_):
+            classes = np.unique(np.asarray(classes))
+            if again and not np.array_equal(classes, self.classes_):
                 raise ValueError(
                     f"classes={classes!r} is not what the first call of partial_fit "
                     f"was given: {self.classes_!r}."
                 )
-            self.classes_ = wanted
-        views = self._views(X, y, sample_weight, None, reset=not again)
+        views = self._views(X, y, sample_weight, None, reset=not again, classes=classes)
         self._learn_batch(views, again)
         return self
 
-    def _no_classes(self) -> None:
-        if hasattr(self, "classes_"):
-            del self.classes_
-
     def _views(
-        self, X: Any, y: Any, sample_weight: Any, groups: Any, *, reset: bool
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        groups: Any,
+        *,
+        reset: bool,
+        classes: Array | None = None,
     ) -> Views:
         given = y
         if not reset:
@@ -378,6 +380,11 @@ class ChainClassifier(ChainFitting):
             dtype=[np.float64, np.float32],
             ensure_min_samples=2 if reset else 1,
         )
+        if issparse(y):
+            raise TypeError(
+                "Sparse data was passed for y, but labels must be dense; use "
+                "y.toarray()."
+            )
         y = self._labels(y)
         if reset:
             set_target_names(self, given)
@@ -385,8 +392,8 @@ class ChainClassifier(ChainFitting):
             self._multilabel = y.ndim == 2
             if self._multilabel:
                 self.classes_ = np.arange(y.shape[1])
-            elif not hasattr(self, "classes_"):
-                self.classes_ = np.unique(y)
+            else:
+                self.classes_ = np.unique(y) if classes is None else classes
             self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
         codes = self._encode(y, X.dtype)
         X, codes, weight, groups = counted_rows(X, codes, sample_weight, groups)

@@ -140,15 +140,16 @@ class JointDensity(TwoWayPrediction):
             Second view.
         """
         check_is_fitted(self)
-        self._check_n_samples(n_samples)
+        self._check_count("n_samples", n_samples)
+        self._check_count("n_sweeps", n_sweeps)
         state = sample_chain(
             self.model_.chain,
             int(n_samples),
             self._sampling_generator(random_state),
             n_sweeps=n_sweeps,
         )
-        rows = self.model_.x_scaling.restore(state[0])
-        return rows, self._ravel(self.model_.y_scaling.restore(state[-1]))
+        rows = self.model_.x_scaling.restore_draws(state[0])
+        return rows, self._ravel(self.model_.y_scaling.restore_draws(state[-1]))
 
     def transform_x(self, X: Any) -> Array:
         """Hidden means of the chain given x alone.

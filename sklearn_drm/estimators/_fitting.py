@@ -15,6 +15,7 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_drm.core import chain as chains
 from sklearn_drm.core.model import RelationalModel, mirror
+from sklearn_drm.core.predictor import Predictor
 from sklearn_drm.core.rows import Scaling, standardized_rows
 from sklearn_drm.core.units import Array, Units
 from sklearn_drm.estimators import _training
@@ -50,6 +51,9 @@ _N_UPDATES, _N_UPDATES_STACKED = 3500, 2500
 # independent Gaussians for several epochs.
 _WEIGHT_SCALE = 0.3
 
+# Rows over which partial_fit averages residual variances.
+_VARIANCE_ROWS = 1000
+
 
 class ChainFitting(JointDensity):
     """Steps that ``fit`` and ``partial_fit`` of a chain estimator share."""
@@ -75,6 +79,8 @@ class ChainFitting(JointDensity):
     verbose: int
     _networks: tuple[FeedForward, FeedForward] | None
     _optimizers: dict[str, Adam]
+    _trainer: ContrastiveDivergence
+    _variance_rows: int
     # Set for the length of a fit where somebody looks.
     _report: FitReport | None = None
     _x_scaling: Scaling
@@ -118,9 +124,12 @@ class ChainFitting(JointDensity):
         """Both phases, as ``fit`` runs them; callbacks are given the ``data``."""
         rng = self._generator()
         with self._threads(views):
-            if not again:
+            if again:
+                self._own_parameters()
+            else:
                 self._start(views, rng)
             self._check_layers()
+            self._variance_rows = len(views.x)
             train, held = self._split(views, rng)
             n_epochs = self._epochs(train)
             # The next fit of a warm start holds out rows that a refit would have seen.
@@ -160,7 +169,8 @@ class ChainFitting(JointDensity):
         view, predictor = way
         source, goal = (views.x, views.y) if view == "y" else (views.y, views.x)
         columns = self._target(view, goal.shape[1])
-        return pooled_score(goal[:][:, columns], predictor.mean(source[:])[:, columns])
+        predicted = predictor.mean(source[:])[:, columns]
+        return pooled_score(goal[:][:, columns], predicted, views.weight)
 
     def _fine_tune_on_all(
         self, views: Views, n_epochs: int, schedule: Schedule, rng: np.random.Generator
@@ -215,7 +225,11 @@ class ChainFitting(JointDensity):
             1, self._batch_rows(views), self.learning_rate, anneal=False
         )
         with self._threads(views):
-            if not again:
+            earlier = {}
+            if again:
+                self._own_parameters()
+                earlier = self.predictors_
+            else:
                 self._start(views, self._generator())
             self._check_layers()
             if not hasattr(self, "_partial_rng"):
@@ -223,6 +237,26 @@ class ChainFitting(JointDensity):
             self._pretrain(views, 1, self._partial_rng)
             self._fine_tune(views, None, schedule, self._partial_rng, again)
             self._finish(views, None)
+            self._pool_variances(earlier, len(views.x))
+
+    def _pool_variances(self, earlier: Mapping[str, Any], n_rows: int) -> None:
+        """Residual variances over the batches of late: one batch may be one row."""
+        past = min(self._variance_rows, _VARIANCE_ROWS) if earlier else 0
+        self._variance_rows = past + n_rows
+        for view, before in earlier.items():
+            now = self.predictors_[view]
+            if not isinstance(now, Predictor) or now.hidden_variance:
+                continue
+            if not before.hidden_variance:
+                share = n_rows / (past + n_rows)
+                variance = before.variance + share * (now.variance - before.variance)
+                variance = variance.astype(now.variance.dtype)
+                self.predictors_[view] = replace(now, variance=variance)
+
+    def _own_parameters(self) -> None:
+        """Copy what learning changes: it may be read-only, as in a mapped file."""
+        parts = deepcopy((self._trainer, self._networks, self._optimizers))
+        self._trainer, self._networks, self._optimizers = parts
 
     def _threads(self, views: Views) -> AbstractContextManager[Any]:
         sizes = [views.x.shape[1], *hidden_sizes(self), views.y.shape[1]]
@@ -256,6 +290,7 @@ class ChainFitting(JointDensity):
         self._trainer = self._new_trainer(views, rng)
         self._networks = None
         self._optimizers = {}
+        self.__dict__.pop("_partial_rng", None)
         self.n_iter_ = 0
         self.loss_curve_: dict[str, list[float]] = {}
         self.validation_scores_: dict[str, list[float]] = {}
@@ -367,7 +402,7 @@ class ChainFitting(JointDensity):
             validation = None
             if held is not None:
                 seen, wanted = (held.y, held.x) if swap else (held.x, held.y)
-                validation = seen[:], wanted[:]
+                validation = seen[:], wanted[:], held.weight
             history = tune_network(
                 network,
                 source,
@@ -484,6 +519,7 @@ class ChainFitting(JointDensity):
                         goal, held.weight, tuned_goal, train.weight
                     )
                     variance = (variance * ratio).astype(variance.dtype)
+                variance = np.where(model.y_scaling.constant, 0, variance)
                 predictor = replace(predictor, variance=variance, hidden_variance=False)
             self.predictors_[view] = predictor
 

@@ -57,6 +57,14 @@ def check_parameters(estimator: Any) -> None:
         raise ValueError(
             f"mean_field must be 'collapsed' or 'naive'; got {estimator.mean_field!r}."
         )
+    scaling = getattr(estimator, "scaling", "columns")
+    if scaling not in ("columns", "common"):
+        raise ValueError(f"scaling must be 'columns' or 'common'; got {scaling!r}.")
+    threshold = getattr(estimator, "binarize", None)
+    if threshold is not None:
+        number = isinstance(threshold, Real) and not isinstance(threshold, bool)
+        if not (number and 0 <= threshold <= 1):
+            raise ValueError(f"binarize must be in [0, 1] or None; got {threshold!r}.")
     hidden_sizes(estimator)
 
 

@@ -144,11 +144,9 @@ class TwoWayPrediction:
         float
             1 for a perfect prediction, 0 for the mean.
         """
-        prediction = self.predict_y(X)
-        truth = np.asarray(y)
-        if self.y_target is not None and truth.ndim > 1:
-            columns = target_columns(self.y_target, self.n_outputs_, "y_target")
-            truth, prediction = truth[:, columns], prediction[:, columns]
+        columns = target_columns(self.y_target, self.n_outputs_, "y_target")
+        prediction = self._as_columns(self.predict_y(X))[:, columns]
+        truth = self._read_y(y)[:, columns]
         return float(r2_score(truth, prediction, sample_weight=sample_weight))
 
     def score_x(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -169,7 +167,7 @@ class TwoWayPrediction:
             1 for a perfect prediction, 0 for the mean.
         """
         columns = target_columns(self.x_target, self.n_features_in_, "x_target")
-        truth = np.asarray(X)[:, columns]
+        truth = self._read_x(X)[:, columns]
         prediction = self.predict_x(y)[:, columns]
         return float(r2_score(truth, prediction, sample_weight=sample_weight))
 
@@ -196,15 +194,15 @@ class TwoWayPrediction:
     def _sample(
         self, view: str, rows: Array, n_samples: int, random_state: Any
     ) -> Array:
-        self._check_n_samples(n_samples)
+        self._check_count("n_samples", n_samples)
         rng = self._sampling_generator(random_state)
         scaling = self.model_.y_scaling if view == "y" else self.model_.x_scaling
         return scaling.restore(self.predictors_[view].sample(rows, n_samples, rng))
 
     @staticmethod
-    def _check_n_samples(n_samples: Any) -> None:
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"n_samples must be a positive int; got {n_samples!r}.")
+    def _check_count(name: str, value: Any) -> None:
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name} must be a positive int; got {value!r}.")
 
     def _sampling_generator(self, random_state: Any) -> np.random.Generator:
         seed = self.random_state if random_state is None else random_state

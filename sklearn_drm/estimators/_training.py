@@ -70,7 +70,8 @@ def held_out_rows(
     groups : ndarray of shape (n_rows,) or None
         Group labels.
     fraction : float in (0, 1)
-        Share to hold out; with groups, groups are taken until it is reached.
+        Share to hold out; with groups, groups are taken until it is reached, but none
+        that makes it more than twice as large, or else the smallest, up to a half.
     rng : numpy.random.Generator
         Source of the choice.
 
@@ -78,8 +79,18 @@ def held_out_rows(
     -------
     tuple of two ndarray of int, or None
         Training and held-out rows, in order; None where there are too few.
+
+    Raises
+    ------
+    ValueError
+        When the fraction leaves no row to learn from.
     """
     wanted = int(round(fraction * n_rows))
+    if wanted >= n_rows:
+        raise ValueError(
+            f"validation_fraction={fraction!r} leaves none of {n_rows} rows to learn "
+            "from; lower it."
+        )
     if wanted < _MIN_VALIDATION_ROWS:
         return None
     if groups is None:
@@ -91,9 +102,18 @@ def held_out_rows(
         )
         if len(labels) < 2:
             return None
-        order = rng.permutation(len(labels))
-        n_groups = 1 + int(np.searchsorted(np.cumsum(counts[order]), wanted))
-        chosen = order[: min(n_groups, len(labels) - 1)]
+        chosen: list[int] = []
+        total = 0
+        for label in rng.permutation(len(labels)):
+            if total >= wanted:
+                break
+            if total + counts[label] <= 2 * wanted and len(chosen) < len(labels) - 1:
+                chosen.append(label)
+                total += counts[label]
+        if total < _MIN_VALIDATION_ROWS:
+            chosen = [int(counts.argmin())]
+            if not _MIN_VALIDATION_ROWS <= counts[chosen[0]] <= n_rows // 2:
+                return None
         held = np.isin(codes.ravel(), chosen)
     return np.flatnonzero(~held), np.flatnonzero(held)
 
@@ -222,7 +242,7 @@ def with_read_out(
     Predictor
         The same hidden units; columns outside the target are read out by ridge
         regression, since theirs no longer fits the hidden units; constant columns
-        are predicted as zero, their standardised value.
+        are predicted as zero, their standardised value, with variance zero.
     """
     others = np.setdiff1d(np.arange(goal.shape[1]), target)
     if not others.size and not constant.any():
@@ -234,7 +254,8 @@ def with_read_out(
         )
     read_weight[:, constant] = 0
     read_bias[constant] = 0
-    return replace(predictor, weight=read_weight, bias=read_bias)
+    variance = np.where(constant, 0, predictor.variance).astype(read_bias.dtype)
+    return replace(predictor, weight=read_weight, bias=read_bias, variance=variance)
 
 
 def _ridge(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -213,9 +212,8 @@ class BBDRMClassifier(
 
     def _learn_scale(self, X: Array, weight: Array | None) -> None:
         threshold = self.binarize
-        number = isinstance(threshold, Real) and not isinstance(threshold, bool)
-        if threshold is not None and not (number and 0 <= threshold <= 1):
-            raise ValueError(f"binarize must be in [0, 1] or None; got {threshold!r}.")
+        # What the rows are compared with, as long as the model lives.
+        self._threshold = threshold
         low, high = X.min(axis=0), X.max(axis=0)
         constant = low == high
         if threshold is None:
@@ -234,7 +232,7 @@ class BBDRMClassifier(
         self._x_scaling = identity_scaling(X.shape[1])
 
     def _scale_x(self, X: Array) -> Array:
-        if self.binarize is None:
+        if self._threshold is None:
             outside = (X < 0) | (X > 1)
             if outside.any():
                 row, column = np.argwhere(outside)[0]
@@ -244,11 +242,10 @@ class BBDRMClassifier(
                     "set a threshold such as binarize=0.5."
                 )
             return X
-        return (self._x_range.standardize(X) > self.binarize).astype(X.dtype)
+        return (self._x_range.standardize(X) > self._threshold).astype(X.dtype)
 
     def _restore_x(self, rows: Array) -> Array:
-        # A constant column has its value, whatever the units say.
-        return self._x_range.restore(np.where(self._x_range.constant, 0, rows))
+        return self._x_range.restore_draws(rows)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -208,10 +208,6 @@ class GCDRMClassifier(
         return Categorical(start.bias.astype(mean.dtype))
 
     def _learn_scale(self, X: Array, weight: Array | None) -> None:
-        if self.scaling not in ("columns", "common"):
-            raise ValueError(
-                f"scaling must be 'columns' or 'common'; got {self.scaling!r}."
-            )
         scaling = Scaling.from_rows(X, weight)
         if self.scaling == "common" and not scaling.constant.all():
             variance = np.square(scaling.scale[~scaling.constant]).mean()
@@ -223,8 +219,7 @@ class GCDRMClassifier(
         return self._x_scaling.standardize(X)
 
     def _restore_x(self, rows: Array) -> Array:
-        # A constant column has its value, whatever the units say.
-        return self._x_scaling.restore(np.where(self._x_scaling.constant, 0, rows))
+        return self._x_scaling.restore_draws(rows)
 
     def _labels(self, y: Any) -> Array:
         y = np.asarray(y)

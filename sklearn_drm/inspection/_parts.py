@@ -62,8 +62,10 @@ class View:
     @classmethod
     def of(cls, estimator: Any, name: str) -> View:
         """View ``"x"`` or ``"y"`` of an estimator."""
-        model = inner_regressor(estimator).model_
-        scaling = getattr(model, f"{name}_scaling")
+        regressor = inner_regressor(estimator)
+        scaling = getattr(regressor.model_, f"{name}_scaling")
+        # Binary units stand for the ends of each column's range.
+        scaling = getattr(regressor, f"_{name}_range", scaling)
         shape = getattr(estimator, f"{name}_shape_", scaling.location.shape)
         return cls(scaling, getattr(estimator, f"{name}_transformer_", None), shape)
 

@@ -230,10 +230,11 @@ class ReconstructionDisplay:
         self.axes_ = axes.reshape(shape)
         self.figure_ = self.axes_[0, 0].figure
         for line, (title, rows) in zip(self.axes_, self.panels.items(), strict=True):
-            base = title.split(",")[0]
             # Standard deviations are another quantity: a scale of their own.
-            is_std = title.endswith(", std")
-            scale = rows if is_std else self.panels[base]
+            original = title.removesuffix(", std")
+            is_std = original != title and original in self.panels
+            original = title.removesuffix(", predicted")
+            scale = rows if is_std else self.panels.get(original, rows)
             low, high = (0.0 if is_std else float(scale.min())), float(scale.max())
             image_shape = self.image_shapes[title]
             for index, axis in enumerate(line):

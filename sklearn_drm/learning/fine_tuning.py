@@ -229,10 +229,13 @@ def descend(
     return history
 
 
-def pooled_score(y: Array, prediction: Array) -> float:
-    """1 − Σ(y−ŷ)²/Σy², y standardised."""
-    total = float(np.vdot(y, y))
+def pooled_score(y: Array, prediction: Array, weight: Array | None = None) -> float:
+    """1 − Σw(y−ŷ)²/Σwy², y standardised; weight (n,) of its rows, None: equal."""
     error = y - prediction
+    if weight is not None:
+        root = np.sqrt(weight)[:, None]
+        y, error = y * root, error * root
+    total = float(np.vdot(y, y))
     return 1 - float(np.vdot(error, error)) / total if total > 0 else 0.0
 
 
@@ -249,7 +252,7 @@ def tune_network(
     input_dropout: float = 0.0,
     columns: Array | None = None,
     optimizer: Adam | None = None,
-    validation: tuple[Array, Array] | None = None,
+    validation: tuple[Array, Array, Array | None] | None = None,
     progress: Callable[[int, History], bool | None] | None = None,
 ) -> History:
     """Fine-tune one direction as a network of its own.
@@ -276,8 +279,8 @@ def tune_network(
         Outputs that count; the read-out of the others is left as it is.
     optimizer : Adam, optional
         State to go on from.
-    validation : tuple of two ndarray, optional
-        Input and target of the held-out rows.
+    validation : tuple of three ndarray, optional
+        Input, target and weights (None: equal) of the held-out rows.
     progress : callable, optional
         As in :func:`descend`.
 
@@ -310,12 +313,12 @@ def tune_network(
 
     score = None
     if validation is not None:
-        held_x, held_y = validation
+        held_x, held_y, held_weight = validation
 
         def score() -> float:
             output = forward(tuned, held_x)[0]
             output = output if link is None else link.mean(output)
-            return pooled_score(held_y[:, columns], output)
+            return pooled_score(held_y[:, columns], output, held_weight)
 
     def write_back() -> None:
         for mine, best in zip(network.weights[:-1], tuned.weights[:-1], strict=True):

@@ -255,7 +255,7 @@ class LipDCTTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 return row_shape[-2], row_shape[-1]
             side = isqrt(width)
             return (side, side) if side * side == width else (1, width)
-        sizes = tuple(self.image_shape)
+        sizes = tuple(np.atleast_1d(np.asarray(self.image_shape, dtype=object)))
         if len(sizes) != 2 or not all(is_positive_integer(size) for size in sizes):
             raise ValueError(
                 "image_shape must be None or two positive integers (height, width), "

@@ -58,7 +58,7 @@ class SpeechWindow:
     @cached_property
     def ratio(self) -> Fraction:
         """Analysis rate over input rate."""
-        limit = 1_000_000
+        limit = 10_000
         ratio = Fraction(self.rate) / Fraction(self.input_rate)
         return ratio.limit_denominator(limit)
 
