@@ -323,3 +323,16 @@ def test_misshapen_chains_are_refused():
         Chain([layer, layer], [np.zeros((2, 2))])
     with pytest.raises(ValueError, match="do not fit"):
         Chain([layer] * 3, [np.zeros((2, 2)), np.zeros((3, 2))])
+
+
+@pytest.mark.parametrize("hidden", [[5], [3, 4]])
+def test_densities_do_not_depend_on_the_block_of_rows(hidden, monkeypatch):
+    rng = np.random.default_rng(0)
+    chain = make_chain("gaussian", "bernoulli", hidden)
+    x, y = (make_values(layer, 7, rng) for layer in (chain.x, chain.y))
+    views = ((x, y), (x, None), (None, y))
+    whole = [exact.log_likelihood(chain, *pair) for pair in views]
+    monkeypatch.setattr(exact, "_CHUNK", 2**6)
+    for pair, expected in zip(views, whole, strict=True):
+        found = exact.log_likelihood(chain, *pair)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)

@@ -799,3 +799,15 @@ def test_the_number_of_sweeps_is_a_positive_int(n_sweeps):
     model = GGDRMRegressor(random_state=0, **QUICK).fit(*two_views(60))
     with pytest.raises(ValueError, match="n_sweeps must be a positive int"):
         model.sample(2, n_sweeps=n_sweeps)
+
+
+def test_pairs_under_one_hidden_layer_are_exact_without_enumeration(monkeypatch):
+    x, y = two_views(50)
+    model = GGDRMRegressor(n_hidden_layers=1, random_state=0, **QUICK).fit(x, y)
+    chain = model.model_.chain
+    rows, targets = model._check_x(x), model._check_y(y)
+    expected = exact.log_likelihood(chain, rows, targets)
+    expected -= np.log(model.model_.x_scale).sum() + np.log(model.model_.y_scale).sum()
+    model.log_partition()
+    monkeypatch.setattr(exact, "_states", None)
+    np.testing.assert_allclose(model.score_samples(x, y), expected, rtol=1e-10)

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn_drm.core.chain import Chain, mirror
 from sklearn_drm.core.draws import bernoulli_draws
 from sklearn_drm.core.gibbs import gibbs_sweep
-from sklearn_drm.core.mean_field import lower_bound, mean_field
+from sklearn_drm.core.mean_field import hidden_means, lower_bound
 from sklearn_drm.core.units import Array, Bernoulli, Categorical, Units
 
 __all__ = [
@@ -88,7 +88,7 @@ def infer_classes(
     )
     fields = np.tile(field, (n_classes, 1))
     classes = np.repeat(np.eye(n_classes, dtype=x.dtype), n_rows, axis=0)
-    hidden = mean_field(behind, fields, classes, n_iter=n_iter, initial=initial).hidden
+    hidden = hidden_means(behind, fields, classes, n_iter=n_iter, initial=initial)
     scores = lower_bound(behind, hidden, fields, classes).reshape(n_classes, n_rows)
     return (
         scores.T - chain.x.energy(x)[:, None],
@@ -160,7 +160,7 @@ class PrototypePredictor:
         n_classes, last = chain.y.n_units, len(chain.units) - 1
         codes = np.eye(n_classes, dtype=chain.y.bias.dtype)
         codes = np.repeat(codes, self.n_chains, axis=0)
-        means = mean_field(mirror(chain), codes, initial=self.initial[::-1]).hidden
+        means = hidden_means(mirror(chain), codes, initial=self.initial[::-1])
         hidden = [bernoulli_draws(m, rng) for m in means[::-1]]
         x = chain.x.sample(hidden[0] @ chain.weights[0].T, rng)
         state = [x, *hidden, codes]

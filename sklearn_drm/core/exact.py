@@ -114,9 +114,16 @@ def log_likelihood(
     ndarray of shape (n,)
         Natural-log densities.
     """
-    joint = _forward(chain, x) + _end_term(chain, y)
     log_z = log_partition(chain) if log_z is None else log_z
-    return np.asarray(logsumexp(joint, axis=1) - log_z)
+    n_rows = max(len(view) for view in (x, y) if view is not None)
+    # Some rows at a time: each brings a value for every state of a layer.
+    step = max(1, _CHUNK >> max(layer.n_units for layer in chain.hidden))
+    parts = []
+    for start in range(0, n_rows, step):
+        of_x, of_y = (None if v is None else v[start : start + step] for v in (x, y))
+        joint = _forward(chain, of_x) + _end_term(chain, of_y)
+        parts.append(logsumexp(joint, axis=1))
+    return np.asarray(np.concatenate(parts) - log_z)
 
 
 def predict_exact(chain: Chain, x: Array) -> ExactPrediction:

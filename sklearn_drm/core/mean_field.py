@@ -11,7 +11,7 @@ import numpy as np
 from sklearn_drm.core.chain import Chain, hidden_field
 from sklearn_drm.core.units import Array
 
-__all__ = ["MeanField", "lower_bound", "mean_field", "self_energy"]
+__all__ = ["MeanField", "hidden_means", "lower_bound", "mean_field", "self_energy"]
 
 Method = Literal["collapsed", "naive"]
 
@@ -54,6 +54,73 @@ def self_energy(chain: Chain) -> Array:
     return result
 
 
+def hidden_means(
+    chain: Chain,
+    x: Array,
+    y: Array | None = None,
+    *,
+    n_iter: int = 20,
+    damping: float = 0.5,
+    method: Method = "collapsed",
+    initial: Sequence[Array] | None = None,
+) -> tuple[Array, ...]:
+    """Posterior means of the hidden layers given x, or given x and y.
+
+    Parameters
+    ----------
+    chain, x, y, n_iter, damping, method, initial
+        As in :func:`mean_field`.
+
+    Returns
+    -------
+    tuple of ndarray, each of shape (n, J_l)
+        Means of h1 … hL.
+
+    Raises
+    ------
+    ValueError
+        For an unknown method.
+    """
+    if method not in ("collapsed", "naive"):
+        raise ValueError(f"method must be 'collapsed' or 'naive'; got {method!r}.")
+    n_rows, n_hidden = x.shape[0], chain.n_hidden_layers
+    if initial is None:
+        initial = [np.full(layer.n_units, 0.5) for layer in chain.hidden]
+    # A start common to all rows stays one row until its layer is updated.
+    hidden = [np.atleast_2d(np.asarray(mean, dtype=x.dtype)) for mean in initial]
+    if n_iter == 0:
+        hidden = [np.repeat(mean, n_rows // len(mean), axis=0) for mean in hidden]
+    elif n_hidden == 1 and y is not None:
+        # The posterior is factorial: one update reaches it from any start.
+        n_iter = 1
+    from_x = chain.units[0].coupling(x) @ chain.weights[0]
+    from_y = None if y is None else chain.units[-1].coupling(y) @ chain.weights[-1].T
+    collapsed = y is None and method == "collapsed"
+    excitation = self_energy(chain) if collapsed else None
+    for sweep in range(1, n_iter + 1):
+        for index in range(n_hidden):
+            layer = index + 1
+            if index:
+                field = hidden[index - 1] @ chain.weights[index]
+            else:
+                field = from_x if sweep == n_iter else from_x.copy()
+            if index < n_hidden - 1:
+                field += hidden[index + 1] @ chain.weights[layer].T
+                hidden[index] = chain.units[layer].mean(field)
+            elif from_y is not None:
+                field += from_y
+                hidden[index] = chain.units[layer].mean(field)
+            else:
+                old = hidden[index]
+                expected = chain.y.mean(old @ chain.weights[-1])
+                field += chain.y.coupling(expected) @ chain.weights[-1].T
+                if excitation is not None:
+                    field += excitation * (0.5 - old)
+                new = chain.units[layer].mean(field)
+                hidden[index] = damping * old + (1 - damping) * new
+    return tuple(hidden)
+
+
 def mean_field(
     chain: Chain,
     x: Array,
@@ -64,7 +131,7 @@ def mean_field(
     method: Method = "collapsed",
     initial: Sequence[Array] | None = None,
 ) -> MeanField:
-    r"""Posterior means of the hidden layers given x, or given x and y.
+    r"""Posterior means of the hidden layers, and the moments of y where it is free.
 
     To infer from y alone, mirror the chain.
 
@@ -115,52 +182,18 @@ def mean_field(
     >>> mean_field(chain, np.ones((4, 2))).y_mean.shape
     (4, 2)
     """
-    if method not in ("collapsed", "naive"):
-        raise ValueError(f"method must be 'collapsed' or 'naive'; got {method!r}.")
-    n_rows, n_hidden = x.shape[0], chain.n_hidden_layers
-    if initial is None:
-        initial = [np.full(layer.n_units, 0.5) for layer in chain.hidden]
-    # A start common to all rows stays one row until its layer is updated.
-    hidden = [np.atleast_2d(np.asarray(mean, dtype=x.dtype)) for mean in initial]
-    if n_iter == 0:
-        hidden = [np.repeat(mean, n_rows // len(mean), axis=0) for mean in hidden]
-    elif n_hidden == 1 and y is not None:
-        # The posterior is factorial: one update reaches it from any start.
-        n_iter = 1
-    from_x = chain.units[0].coupling(x) @ chain.weights[0]
-    from_y = None if y is None else chain.units[-1].coupling(y) @ chain.weights[-1].T
-    collapsed = y is None and method == "collapsed"
-    excitation = self_energy(chain) if collapsed else None
-    for sweep in range(1, n_iter + 1):
-        for index in range(n_hidden):
-            layer = index + 1
-            if index:
-                field = hidden[index - 1] @ chain.weights[index]
-            else:
-                field = from_x if sweep == n_iter else from_x.copy()
-            if index < n_hidden - 1:
-                field += hidden[index + 1] @ chain.weights[layer].T
-                hidden[index] = chain.units[layer].mean(field)
-            elif from_y is not None:
-                field += from_y
-                hidden[index] = chain.units[layer].mean(field)
-            else:
-                old = hidden[index]
-                expected = chain.y.mean(old @ chain.weights[-1])
-                field += chain.y.coupling(expected) @ chain.weights[-1].T
-                if excitation is not None:
-                    field += excitation * (0.5 - old)
-                new = chain.units[layer].mean(field)
-                hidden[index] = damping * old + (1 - damping) * new
+    hidden = hidden_means(
+        chain, x, y, n_iter=n_iter, damping=damping, method=method, initial=initial
+    )
     if y is not None:
-        return MeanField(tuple(hidden), None, None)
+        return MeanField(hidden, None, None)
     top = hidden[-1]
     field = top @ chain.weights[-1]
     weight = chain.weights[-1]
     variance = chain.y.variance(field)
     if chain.y.curvature().any():
         variance = variance + (top * (1 - top)) @ (weight * weight)
-    return MeanField(tuple(hidden), chain.y.mean(field), variance)
+    return MeanField(hidden, chain.y.mean(field), variance)
 
 
 def lower_bound(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_drm.core.chain import Chain
-from sklearn_drm.core.mean_field import Method, mean_field
+from sklearn_drm.core.mean_field import Method, hidden_means
 from sklearn_drm.core.units import Array
 
 __all__ = ["MeanFieldInference", "Predictor"]
@@ -41,14 +41,14 @@ class MeanFieldInference:
 
     def __call__(self, inputs: Array) -> Array:
         """Means, (n, J_L)."""
-        return mean_field(
+        return hidden_means(
             self.chain,
             inputs,
             n_iter=self.n_iter,
             damping=self.damping,
             method=self.method,
             initial=self.initial,
-        ).hidden[-1]
+        )[-1]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from sklearn_drm.core.model import mirror as mirror_model
 from sklearn_drm.core.predictor import MeanFieldInference
 from sklearn_drm.core.rows import Scaling, blocks
 from sklearn_drm.core.units import Array, Bernoulli, Categorical, Units
-from sklearn_drm.estimators._fitting import ChainFitting
+from sklearn_drm.estimators._fitting import ChainFitting, unchanged_on_error
 from sklearn_drm.estimators._parameters import (
     check_parameters,
     counted_rows,
@@ -314,8 +314,9 @@ class ChainClassifier(ChainFitting):
         """
         check_parameters(self)
         again = self.warm_start and hasattr(self, "model_")
-        views = self._views(X, y, sample_weight, groups, reset=not again)
-        self._learn(views, again, callback_data(X, y, sample_weight))
+        with unchanged_on_error(self):
+            views = self._views(X, y, sample_weight, groups, reset=not again)
+            self._learn(views, again, callback_data(X, y, sample_weight))
         return self
 
     def partial_fit(
@@ -354,8 +355,11 @@ class ChainClassifier(ChainFitting):
                     f"classes={classes!r} is not what the first call of partial_fit "
                     f"was given: {self.classes_!r}."
                 )
-        views = self._views(X, y, sample_weight, None, reset=not again, classes=classes)
-        self._learn_batch(views, again)
+        with unchanged_on_error(self):
+            views = self._views(
+                X, y, sample_weight, None, reset=not again, classes=classes
+            )
+            self._learn_batch(views, again)
         return self
 
     def _views(
@@ -453,13 +457,15 @@ class ChainClassifier(ChainFitting):
         chain = random_chain(
             [self._x_units(x), self._y_units(y)], hidden_sizes(self), rng
         )
-        return RelationTraining(
-            flatten_chain(chain),
-            n_gibbs_steps=self.n_gibbs_steps,
-            relation_weight=0.0 if self._multilabel else float(self.relation_weight),
-            input_dropout=self._input_dropout(views),
-            decay=float(self.averaging),
+        return RelationTraining(flatten_chain(chain))
+
+    def _set_trainer(self, views: Views) -> None:
+        super()._set_trainer(views)
+        self._trainer.relation_weight = (
+            0.0 if self._multilabel else float(self.relation_weight)
         )
+        self._trainer.input_dropout = self._input_dropout(views)
+        self._trainer.decay = float(self.averaging)
 
     def _link(self, view: str) -> Units:
         chain = self._trainer.model.chain
@@ -491,6 +497,7 @@ class ChainClassifier(ChainFitting):
         held: Views | None,
         measured: Mapping[str, Any] | None = None,
     ) -> None:
+        self._check_finite()
         trainer = self._trainer
         chain, means = trainer.model.chain, tuple(mean.copy() for mean in trainer.means)
         self.model_ = RelationalModel(chain, self._x_scaling, self._y_scaling, means)

@@ -16,7 +16,7 @@ from sklearn_drm.core.ais import (
 )
 from sklearn_drm.core.exact import enumeration_cost, log_likelihood
 from sklearn_drm.core.gibbs import sample_chain
-from sklearn_drm.core.mean_field import lower_bound, mean_field
+from sklearn_drm.core.mean_field import hidden_means, lower_bound
 from sklearn_drm.core.model import RelationalModel, mirror
 from sklearn_drm.core.units import Array
 from sklearn_drm.estimators._prediction import TwoWayPrediction
@@ -104,14 +104,18 @@ class JointDensity(TwoWayPrediction):
                 check_consistent_length(rows, targets)
         rows = rows.astype(np.float64)
         log_z = self.log_partition().estimate
-        if enumeration_cost(model.chain) <= EXACT_COST:
+        if targets is not None and model.chain.n_hidden_layers == 1:
+            # The posterior given both views is factorial: the bound is the value.
+            hidden = hidden_means(model.chain, rows, targets, n_iter=1)
+            density = lower_bound(model.chain, hidden, rows, targets) - log_z
+        elif enumeration_cost(model.chain) <= EXACT_COST:
             density = log_likelihood(model.chain, rows, targets, log_z=log_z)
         else:
             # The bound holds for any means; the chain's own inference is the
             # tightest cheap one, whatever the predictors were tuned for.
-            hidden = mean_field(
+            hidden = hidden_means(
                 model.chain, rows, targets, n_iter=30, initial=model.means
-            ).hidden
+            )
             density = lower_bound(model.chain, hidden, rows, targets) - log_z
         density = density - np.log(model.x_scale).sum()
         if targets is not None:
@@ -214,7 +218,7 @@ class JointDensity(TwoWayPrediction):
         self, model: RelationalModel, rows: Array, targets: Array | None = None
     ) -> tuple[Array, ...]:
         inference = self._inference()
-        return mean_field(
+        return hidden_means(
             model.chain,
             rows,
             targets,
@@ -222,7 +226,7 @@ class JointDensity(TwoWayPrediction):
             damping=inference["damping"],
             method=inference["method"],
             initial=model.means,
-        ).hidden
+        )
 
     def _inference(self) -> dict[str, Any]:
         n_iter = self.n_mean_field_iter

@@ -28,7 +28,11 @@ from sklearn_drm.estimators._parameters import (
 from sklearn_drm.estimators._progress import FitReport, begin_report
 from sklearn_drm.estimators._threads import small_products_on_one_thread
 from sklearn_drm.estimators._training import Views
-from sklearn_drm.learning.contrastive_divergence import ContrastiveDivergence, pretrain
+from sklearn_drm.learning.contrastive_divergence import (
+    ContrastiveDivergence,
+    DivergenceError,
+    pretrain,
+)
 from sklearn_drm.learning.feed_forward import FeedForward
 from sklearn_drm.learning.fine_tuning import (
     History,
@@ -42,7 +46,7 @@ from sklearn_drm.learning.optimizer import Adam
 from sklearn_drm.learning.parameters import flatten_chain
 from sklearn_drm.views import check_names, set_target_names
 
-__all__ = ["ChainFitting"]
+__all__ = ["ChainFitting", "unchanged_on_error"]
 
 # Updates of fine-tuning, alone and with context windows, which are learned sooner.
 _N_UPDATES, _N_UPDATES_STACKED = 3500, 2500
@@ -53,6 +57,22 @@ _WEIGHT_SCALE = 0.3
 
 # Rows over which partial_fit averages residual variances.
 _VARIANCE_ROWS = 1000
+
+
+@contextmanager
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """Leave an estimator as it was where what is done meanwhile fails.
+
+    Also where it is interrupted. Only its attributes are put back: what these hold
+    must be replaced, not changed.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 class ChainFitting(JointDensity):
@@ -125,7 +145,7 @@ class ChainFitting(JointDensity):
         rng = self._generator()
         with self._threads(views):
             if again:
-                self._own_parameters()
+                self._resume(views)
             else:
                 self._start(views, rng)
             self._check_layers()
@@ -227,7 +247,7 @@ class ChainFitting(JointDensity):
         with self._threads(views):
             earlier = {}
             if again:
-                self._own_parameters()
+                self._resume(views)
                 earlier = self.predictors_
             else:
                 self._start(views, self._generator())
@@ -253,10 +273,21 @@ class ChainFitting(JointDensity):
                 variance = variance.astype(now.variance.dtype)
                 self.predictors_[view] = replace(now, variance=variance)
 
-    def _own_parameters(self) -> None:
-        """Copy what learning changes: it may be read-only, as in a mapped file."""
-        parts = deepcopy((self._trainer, self._networks, self._optimizers))
-        self._trainer, self._networks, self._optimizers = parts
+    def _resume(self, views: Views) -> None:
+        """Make ready to go on learning, by the hyperparameters as they are now.
+
+        What learning changes is copied: it may be read-only, as in a mapped file, and
+        it is put back where learning fails.
+        """
+        names = ["_trainer", "_networks", "_optimizers", "loss_curve_"]
+        names += ["validation_scores_", "_partial_rng"]
+        learned = {name: vars(self)[name] for name in names if name in vars(self)}
+        vars(self).update(deepcopy(learned))
+        self._set_trainer(views)
+
+    def _set_trainer(self, views: Views) -> None:
+        """Give the trainer those of its settings that may change between fits."""
+        self._trainer.n_gibbs_steps = self.n_gibbs_steps
 
     def _threads(self, views: Views) -> AbstractContextManager[Any]:
         sizes = [views.x.shape[1], *hidden_sizes(self), views.y.shape[1]]
@@ -288,6 +319,7 @@ class ChainFitting(JointDensity):
 
     def _start(self, views: Views, rng: np.random.Generator) -> None:
         self._trainer = self._new_trainer(views, rng)
+        self._set_trainer(views)
         self._networks = None
         self._optimizers = {}
         self.__dict__.pop("_partial_rng", None)
@@ -316,9 +348,7 @@ class ChainFitting(JointDensity):
             rng,
             scale=_WEIGHT_SCALE,
         )
-        return ContrastiveDivergence(
-            flatten_chain(chain), n_gibbs_steps=self.n_gibbs_steps
-        )
+        return ContrastiveDivergence(flatten_chain(chain))
 
     def _link(self, view: str) -> Units | None:
         """Output units of a view with zero biases; None: Gaussian."""
@@ -479,6 +509,7 @@ class ChainFitting(JointDensity):
         The variances of fine-tuned predictions are those of the predictors that were
         ``measured``, or of the held-out rows, or else of the training rows.
         """
+        self._check_finite()
         trainer = self._trainer
         chain, means = trainer.model.chain, tuple(mean.copy() for mean in trainer.means)
         self.model_ = RelationalModel(chain, self._x_scaling, self._y_scaling, means)
@@ -522,6 +553,19 @@ class ChainFitting(JointDensity):
                 variance = np.where(model.y_scaling.constant, 0, variance)
                 predictor = replace(predictor, variance=variance, hidden_variance=False)
             self.predictors_[view] = predictor
+
+    def _check_finite(self) -> None:
+        """Raise DivergenceError where the last update left no numbers."""
+        vectors = {"pretrain_learning_rate": [self._trainer.model.vector]}
+        vectors["learning_rate"] = [each.vector for each in self._networks or ()]
+        for name, parameters in vectors.items():
+            # So large that their squares are not finite is no use either.
+            with np.errstate(over="ignore", invalid="ignore"):
+                squares = [float(np.vdot(vector, vector)) for vector in parameters]
+            if not np.isfinite(squares).all():
+                raise DivergenceError(
+                    f"Learning diverged: parameters are not finite. Lower {name}."
+                )
 
     def _target(self, view: str | None, n_columns: int) -> Array:
         if view is None:

@@ -115,8 +115,9 @@ def row_weights(sample_weight: Any, n_rows: int, dtype: Any) -> Array | None:
         raise ValueError(
             "sample_weight must not be negative, and not zero for every row."
         )
-    # Equal weights take the faster way of None.
-    return None if (weight == weight[0]).all() else weight
+    # Equal weights take the faster way of None. Their size counts for nothing, and
+    # their sum must not overflow.
+    return None if (weight == weight[0]).all() else weight / weight.max()
 
 
 def counted_rows(

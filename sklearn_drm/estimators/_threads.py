@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -14,9 +16,29 @@ __all__ = ["small_products_on_one_thread"]
 _LARGE_PRODUCT = 2e7
 
 
+_held = Lock()
+
+
 @lru_cache(maxsize=1)
 def _controller() -> Any:
     return ThreadpoolController()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The controller's own limit, unless a fit in another thread has set it.
+
+    The limit is the process's, and what was before is put back in the order of a
+    stack: two that overlap would leave it at 1.
+    """
+    if not _held.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _controller().limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        _held.release()
 
 
 def small_products_on_one_thread(
@@ -42,5 +64,4 @@ def small_products_on_one_thread(
     largest = batch_size * max(a * b for a, b in pairs)
     if largest >= _LARGE_PRODUCT:
         return nullcontext()
-    limits: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
-    return limits
+    return _one_thread()

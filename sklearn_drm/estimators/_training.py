@@ -14,7 +14,6 @@ from sklearn_drm.core.predictor import MeanFieldInference, Predictor
 from sklearn_drm.core.rows import Rows, Scaling, blocks
 from sklearn_drm.core.units import Array, Gaussian
 from sklearn_drm.learning.feed_forward import FeedForward, unroll
-from sklearn_drm.learning.fine_tuning import pooled_score
 
 __all__ = [
     "Views",
@@ -22,14 +21,11 @@ __all__ = [
     "held_out_rows",
     "initial_chain",
     "network_predictor",
-    "pooled_score",
     "residual_variance",
     "variance_ratio_to_held_out",
     "unrolled_networks",
     "with_read_out",
 ]
-
-Columns = slice | Array
 
 # Fewer held-out rows than this are too noisy to stop by.
 _MIN_VALIDATION_ROWS = 50
@@ -134,7 +130,6 @@ def initial_chain(
 def chain_predictor(
     chain: chains.Chain,
     means: tuple[Array, ...],
-    variance: Array | None = None,
     **inference: Any,
 ) -> Predictor:
     """Predictor that runs mean field on the chain itself."""
@@ -142,8 +137,8 @@ def chain_predictor(
         MeanFieldInference(chain, means, **inference),
         chain.weights[-1],
         chain.y.bias,
-        np.exp(chain.y.parameters["log_variance"]) if variance is None else variance,
-        variance is None,
+        np.exp(chain.y.parameters["log_variance"]),
+        True,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.metadata_routing import UNUSED
 
-from sklearn_drm.estimators._fitting import ChainFitting
+from sklearn_drm.estimators._fitting import ChainFitting, unchanged_on_error
 from sklearn_drm.estimators._parameters import check_parameters
 from sklearn_drm.estimators._progress import (
     CallbackSupport,
@@ -282,8 +282,9 @@ class GGDRMRegressor(
         """
         check_parameters(self)
         again = self.warm_start and hasattr(self, "model_")
-        views = self._views(X, y, sample_weight, groups, reset=not again)
-        self._learn(views, again, callback_data(X, y, sample_weight))
+        with unchanged_on_error(self):
+            views = self._views(X, y, sample_weight, groups, reset=not again)
+            self._learn(views, again, callback_data(X, y, sample_weight))
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> GGDRMRegressor:
@@ -305,6 +306,7 @@ class GGDRMRegressor(
         """
         check_parameters(self)
         again = hasattr(self, "model_")
-        views = self._views(X, y, sample_weight, None, reset=not again)
-        self._learn_batch(views, again)
+        with unchanged_on_error(self):
+            views = self._views(X, y, sample_weight, None, reset=not again)
+            self._learn_batch(views, again)
         return self

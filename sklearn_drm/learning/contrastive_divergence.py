@@ -11,7 +11,7 @@ import numpy as np
 from sklearn_drm.core.chain import Chain
 from sklearn_drm.core.draws import bernoulli_draws
 from sklearn_drm.core.gibbs import gibbs_sweep
-from sklearn_drm.core.mean_field import mean_field
+from sklearn_drm.core.mean_field import hidden_means
 from sklearn_drm.core.rows import Rows, blocks
 from sklearn_drm.core.units import Array, Gaussian
 from sklearn_drm.learning.gradient import (
@@ -173,7 +173,7 @@ class ContrastiveDivergence:
         Returns
         -------
         float
-            Mean squared distance between the data and the model phase's views.
+            Mean squared distance between the data and the model phase's x.
 
         Raises
         ------
@@ -182,9 +182,9 @@ class ContrastiveDivergence:
         """
         chain = self.model.chain
         last = len(chain.units) - 1
-        hidden = mean_field(
+        hidden = hidden_means(
             chain, x, y, n_iter=self.n_mean_field_iter, initial=self.means
-        ).hidden
+        )
         self._follow(hidden, weight)
         data: list[Array] = [x, *hidden, y]
         # Sweeps resample the even layers first, so that they start from the odd ones.

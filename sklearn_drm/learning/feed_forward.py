@@ -11,6 +11,7 @@ import numpy as np
 
 from sklearn_drm.core.chain import Chain
 from sklearn_drm.core.draws import random_integers
+from sklearn_drm.core.mean_field import self_energy
 from sklearn_drm.core.units import Array, Units, logistic
 
 __all__ = ["FeedForward", "dropout_factor", "forward", "gradient", "unroll"]
@@ -113,8 +114,7 @@ def unroll(chain: Chain, means: Sequence[Array]) -> FeedForward:
     network.weights[0][...] *= scale[:, None]
     top, last = means[-1], chain.weights[-1]
     expected = chain.y.coupling(chain.y.mean((top @ last)[None, :]))[0]
-    excitation = (last * last) @ chain.y.curvature()
-    network.biases[-2][...] += last @ expected + excitation * (0.5 - top)
+    network.biases[-2][...] += last @ expected + self_energy(chain) * (0.5 - top)
     return network
 
 
