@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hmmlearn.hmm import GaussianHMM
+from scipy.ndimage import gaussian_filter1d
 from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
@@ -301,3 +302,14 @@ def test_wrong_parameters(system, match):
     X, y, _ = two_views()
     with pytest.raises(ValueError, match=match):
         system.fit(X, y)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_states_that_lose_all_their_frames_keep_numbers(seed):
+    """Few frames of many dimensions: some of 64 states end with none."""
+    speech = np.random.default_rng(seed).standard_normal((300, 30))
+    speech = 3 * gaussian_filter1d(speech, 2, axis=0)
+    speech[::3] += 0.5
+    clips = np.repeat(np.arange(4), 75)
+    system = HiddenMarkovLips(random_state=seed).fit(speech[:, :4], speech, clips)
+    assert np.isfinite(system.predict_x(speech, clips)).all()

@@ -10,7 +10,7 @@ from scipy.signal import butter, lfilter, sosfiltfilt
 
 from drm_transformers.clips import read_clip, read_sound, write_wav
 from drm_transformers.mel_cepstrum import spectrum_to_mel_cepstrum
-from drm_transformers.synthesis import _mean_preserving
+from drm_transformers.synthesis import _at_hops
 from drm_transformers.vocoder import (
     WorldFeatures,
     analyze,
@@ -204,13 +204,35 @@ def test_mean_cepstrum_is_that_of_the_geometric_mean():
     np.testing.assert_allclose(frames, expected, atol=1e-9)
 
 
-@given(st.integers(1, 30), st.integers(0, 99))
-def test_interpolation_keeps_the_mean_of_each_frame(n, seed):
-    """Numerically: 1000 points per frame."""
-    rows = np.random.default_rng(seed).normal(size=(n, 2))
-    points = (np.arange(1000 * n) + 0.5) / 1000
-    means = _mean_preserving(points, rows).reshape(n, 1000, 2).mean(axis=1)
-    np.testing.assert_allclose(means, rows, atol=1e-5)
+@given(
+    st.integers(1, 12),
+    st.sampled_from([12.5, 24.0, 25.0, 29.97, 30.0, 50.0, 60.0, 100.0, 120.0, 200.0]),
+    st.integers(0, 2**32 - 1),
+)
+def test_synthesis_keeps_the_means_that_the_analysis_takes(n_frames, rate, seed):
+    rows = np.random.default_rng(seed).normal(size=(n_frames, 26))
+    n_hops = int(np.ceil(n_frames / rate / 0.005 - 1e-6))
+    hops = _at_hops(rows, n_hops + 2, 0.005 * rate)
+    assert hops.shape == (n_hops + 2, 26)
+    # `frame_features` averages logarithms of envelopes of the same hops.
+    world = WorldFeatures(
+        np.zeros(n_hops), np.exp(hops[:n_hops]), np.zeros((n_hops, 1)), RATE, 0.005
+    )
+    means = frame_features(world, n_frames, rate).envelope
+    np.testing.assert_allclose(np.log(means), rows, atol=1e-9)
+
+
+def test_a_row_for_every_hop_is_that_hop():
+    rows = np.random.default_rng(0).normal(size=(9, 4))
+    np.testing.assert_allclose(_at_hops(rows, 9, 1.0), rows, rtol=1e-12)
+
+
+def test_a_steady_rise_stays_in_its_place():
+    rows = np.arange(20.0)[:, None]
+    # Frame i, of 40 ms, has the value i at its middle; hop k is the 5 ms from 5 k.
+    middles = (np.arange(160) + 0.5) / 8 - 0.5
+    found = _at_hops(rows, 160, 0.005 * 25)[:, 0]
+    np.testing.assert_allclose(found[40:-40], middles[40:-40], atol=1e-4)
 
 
 def round_trip(wave, n_frames, rate=RATE):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solveh_banded
+from scipy.linalg import solve_banded
 
 from drm_transformers._world import (
     F0_CEILING,
@@ -63,10 +65,10 @@ def synthesize(
     Notes
     -----
     Values at 5 ms hops lie on straight lines between the middles of the frames, drawn
-    so that their mean over each frame is its row: plain interpolation of the rows
-    lost 1.7 dB of level on GRID clips. Sound is voiced where the voicing exceeds
-    1/2. WORLD's noise comes from a generator that is restarted, so equal input gives
-    equal sound.
+    so that their mean over the hops of each frame is its row, as in `frame_features`:
+    plain interpolation of the rows lost 1.7 dB of level on GRID clips. Sound is voiced
+    where the voicing exceeds 1/2. WORLD's noise comes from a generator that is
+    restarted, so equal input gives equal sound.
 
     Examples
     --------
@@ -96,9 +98,8 @@ def synthesize(
         raise ValueError("mel_cepstra or excitation has NaN or infinite values")
     hop = 0.005
     n_hops = int(n_samples / sample_rate / hop) + 2
-    hops = np.arange(n_hops, dtype=np.float64) * hop * frame_rate
-    cepstra = _mean_preserving(hops, cepstra)
-    source = _mean_preserving(hops, source)
+    cepstra = _at_hops(cepstra, n_hops, hop * frame_rate)
+    source = _at_hops(source, n_hops, hop * frame_rate)
     log_f0 = np.clip(source[:, 0], np.log(F0_FLOOR), np.log(F0_CEILING))
     f0 = np.where(source[:, 1] > 0.5, np.exp(log_f0), 0.0)
     if alpha is None:
@@ -113,17 +114,36 @@ def synthesize(
     return excerpt(np.asarray(waveform, dtype=np.float64), 0, n_samples)
 
 
-def _mean_preserving(at: npt.NDArray[np.floating], rows: FloatArray) -> FloatArray:
-    """Lines between frame middles whose mean over frame i is row i; `at` in frames.
+def _at_hops(rows: FloatArray, n_hops: int, hop: float) -> FloatArray:
+    """Rows of frames at hops, so that their mean over the hops of a frame is its row.
 
-    Over its frame a line through the knots k has the mean
-    (k[i - 1] + 6 k[i] + k[i + 1]) / 8, with the end knots repeated.
+    Hop k, from k to k + 1 hops, is on the line at its middle; `hop` is in frames.
     """
     n = len(rows)
-    knots = rows
-    if n > 1:
-        diagonal = np.full(n, 6.0)
-        diagonal[[0, -1]] = 7.0
-        knots = solveh_banded(np.stack([diagonal, np.ones(n)]), 8 * rows, lower=True)
-    middle = np.arange(n) + 0.5
-    return np.column_stack([np.interp(at, middle, column) for column in knots.T])
+    # The hops of frame i start at those of the edges i and i + 1, as in the analysis.
+    edges = np.ceil(np.arange(n + 1) / hop - 1e-6)
+    inside = np.arange(edges[-1])
+    frame = np.searchsorted(edges, inside, side="right") - 1
+    left, share = _place(inside, n, hop)
+    # Tridiagonal: what knot j contributes to the mean of frame i.
+    counts = np.maximum(np.bincount(frame, minlength=n), 1)
+    bands = np.zeros((3, n))
+    for knot, part in ((left, 1 - share), (np.minimum(left + 1, n - 1), share)):
+        np.add.at(bands, (1 + frame - knot, knot), part / counts[frame])
+    # A frame without hops keeps its row.
+    bands[1, np.bincount(frame, minlength=n) == 0] = 1.0
+    knots = solve_banded((1, 1), bands, rows)
+    left, share = _place(np.arange(n_hops), n, hop)
+    right = np.minimum(left + 1, n - 1)
+    share = share[:, None]
+    result: FloatArray = (1 - share) * knots[left] + share * knots[right]
+    return result
+
+
+def _place(
+    hops: npt.NDArray[Any], n_frames: int, hop: float
+) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """The frame whose middle is left of each hop's, and how far it is past it."""
+    position = np.clip((hops + 0.5) * hop - 0.5, 0, n_frames - 1)
+    left = np.minimum(position.astype(np.intp), max(n_frames - 2, 0))
+    return left, position - left

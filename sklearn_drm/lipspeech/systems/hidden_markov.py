@@ -103,6 +103,10 @@ class HiddenMarkovLips(TwoWaySystem):
             min_covar=self.min_variance,
             n_iter=self.n_iter,
             random_state=self.random_state,
+            # Of next to no weight: a state that loses all its frames keeps numbers.
+            startprob_prior=1.001,
+            transmat_prior=1.001,
+            means_weight=1e-3,
         )
         # It logs each time that the likelihood falls by rounding.
         logging.getLogger("hmmlearn").setLevel(logging.ERROR)
