@@ -203,6 +203,24 @@ def test_mean_field_is_near_exact_for_weak_weights():
     np.testing.assert_allclose(prediction.y_variance, truth.variance, rtol=0.05)
 
 
+def test_variance_is_exact_where_no_two_hidden_units_reach_the_same_column():
+    """Given x the units are then independent, whatever the size of the weights."""
+    chain = make_chain(hidden=(3,), seed=9, n_y=4)
+    to_y = np.array([[5.0, 0, 0, 0], [0, -3.0, 2.0, 0], [0, 0, 0, 0.5]])
+    chain = Chain(chain.units, [chain.weights[0], to_y])
+    x = make_values(chain.x, 50, np.random.default_rng(7))
+    prediction = mean_field(chain, x, damping=0.0)
+    truth = exact.predict_exact(chain, x)
+    np.testing.assert_allclose(prediction.y_mean, truth.mean, rtol=1e-9)
+    np.testing.assert_allclose(prediction.y_variance, truth.variance, rtol=1e-9)
+    on = prediction.hidden[0]
+    brought = truth.variance - np.exp(chain.y.log_variance)
+    np.testing.assert_allclose(
+        brought, (on * (1 - on)) @ np.square(to_y), rtol=1e-9, atol=1e-12
+    )
+    assert on.min() < 0.2 and on.max() > 0.8
+
+
 def exact_draws(chain, n, rng):
     """Independent draws of the full chain from the enumerated p(h)."""
     states = hidden_configurations(chain)
@@ -286,6 +304,25 @@ def test_annealing_agrees_with_enumeration(x, y, hidden):
     for weight in (forward, reverse):
         error = weight.std(ddof=1) / np.sqrt(len(weight))
         assert abs(weight.mean() - 1) < 4 * error
+
+
+@pytest.mark.parametrize("hidden", [(4,), (4, 4)])
+@pytest.mark.parametrize("n_temperatures", [4, 10])
+def test_weights_of_few_temperatures_are_unbiased(hidden, n_temperatures):
+    chain = make_chain(hidden=hidden, seed=12, scale=2.0)
+    base = [
+        layer.from_moments(
+            layer.mean(np.zeros((1, layer.n_units)))[0], np.full(layer.n_units, 1.5)
+        )
+        for layer in chain.units
+    ]
+    log_base = sum(b.log_normalizer(np.zeros((1, b.n_units)))[0] for b in base)
+    betas, rng = np.linspace(0, 1, n_temperatures), np.random.default_rng(10)
+    log_weight = anneal(chain, base, betas, 20_000, rng)
+    ratio = np.exp(log_weight + log_base - exact.log_partition(chain))
+    error = ratio.std(ddof=1) / np.sqrt(len(ratio))
+    assert error < 0.05
+    assert abs(ratio.mean() - 1) < 4 * error
 
 
 def test_bracket_of_a_large_chain_is_narrow_and_ordered():

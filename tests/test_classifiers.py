@@ -159,18 +159,28 @@ def test_score_samples_is_the_enumerated_probability(face, hidden):
 
 def exact_mean_of_x(chain, codes):
     """E[x | y] by summing over the hidden states."""
-    hidden = all_values(chain.hidden[0])
-    field = hidden @ chain.weights[0].T
-    log_p = chain.x.log_normalizer(field) - chain.hidden[0].energy(hidden)
-    log_p = log_p + codes @ (hidden @ chain.weights[1]).T
+    hidden = [all_values(layer) for layer in chain.hidden]
+    grids = np.meshgrid(*[np.arange(len(h)) for h in hidden], indexing="ij")
+    states = [h[g.ravel()] for h, g in zip(hidden, grids, strict=True)]
+    field = states[0] @ chain.weights[0].T
+    log_p = chain.x.log_normalizer(field)
+    for layer, state in zip(chain.hidden, states, strict=True):
+        log_p = log_p - layer.energy(state)
+    for left, weight, right in zip(
+        states[:-1], chain.weights[1:-1], states[1:], strict=True
+    ):
+        log_p = log_p + np.einsum("ni,ni->n", left @ weight, right)
+    log_p = log_p + codes @ (states[-1] @ chain.weights[-1]).T
     return softmax(log_p, axis=1) @ chain.x.mean(field)
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_prototypes_and_samples_have_the_exact_conditional_mean(face):
-    model, chain = tiny(face)
+@pytest.mark.parametrize(("hidden", "scale"), [((4,), 1.0), ((4, 3), 2.0)])
+def test_prototypes_and_samples_have_the_exact_conditional_mean(face, hidden, scale):
+    model, chain = tiny(face, hidden=hidden, scale=scale)
     # A label that says much about h, so that prototypes differ.
-    chain = Chain(chain.units, [chain.weights[0], 10 * chain.weights[1]])
+    first, *inner, last = chain.weights
+    chain = Chain(chain.units, [first, *(4 * weight for weight in inner), 10 * last])
     model = with_chain(model, chain, model.model_.means)
     exact = exact_mean_of_x(chain, np.eye(3))
     found = model._scale_x(model.predict_x(["ape", "bee", "cow"]))

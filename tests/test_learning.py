@@ -15,6 +15,7 @@ from sklearn_drm.core import exact
 from sklearn_drm.core.chain import energy, mirror
 from sklearn_drm.core.mean_field import mean_field
 from sklearn_drm.core.units import Gaussian
+from sklearn_drm.learning import contrastive_divergence
 from sklearn_drm.learning.contrastive_divergence import (
     SIGMA_RANGE,
     ContrastiveDivergence,
@@ -44,7 +45,12 @@ from sklearn_drm.learning.gradient import (
     uncentre_increment,
 )
 from sklearn_drm.learning.multi_prediction import add_prediction_gradient
-from sklearn_drm.learning.optimizer import Adam, ParameterAverage, clip_norm
+from sklearn_drm.learning.optimizer import (
+    Adam,
+    GradientAscent,
+    ParameterAverage,
+    clip_norm,
+)
 from sklearn_drm.learning.parameters import flatten_chain
 from tests.chains import KINDS, make_chain, make_values
 
@@ -561,6 +567,86 @@ def test_one_weight_set_learns_both_directions():
             model, source, n_iter=1, damping=0.0, initial=initial
         ).y_mean
         assert pooled_score(goal, predicted) > 0.9
+
+
+def normal_surprise(mean, units, goal):
+    """−log p of rows around their mean, averaged."""
+    z = units.log_variance
+    terms = (goal - mean) ** 2 * np.exp(-z) + z + np.log(2 * np.pi)
+    return 0.5 * terms.sum(axis=1).mean()
+
+
+@pytest.mark.parametrize("hidden", [(3, 2), (3, 3), (2, 4, 3)])
+def test_joint_loss_adds_both_directions_from_the_start_means_given(hidden):
+    flat = flatten_chain(make_chain(hidden=hidden, seed=4))
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(5, 2)), rng.normal(size=(5, 3))
+    initial = [rng.random(size) for size in hidden]
+    to_y = mean_field(flat.chain, x, n_iter=2, damping=0.3, initial=initial)
+    back = mirror(flat.chain)
+    to_x = mean_field(back, y, n_iter=2, damping=0.3, initial=initial[::-1])
+    expected = normal_surprise(to_y.y_mean, flat.chain.y, y)
+    expected += normal_surprise(to_x.y_mean, flat.chain.x, x)
+    history = tune_joint(
+        flat, x, y, None, Schedule(1, 5, 0.01), rng, initial=initial, n_iter=2,
+        damping=0.3,
+    )  # fmt: skip
+    np.testing.assert_allclose(history.losses, [expected], rtol=1e-10)
+
+
+def test_joint_tuning_keeps_sigma_in_range():
+    flat = flatten_chain(make_chain(hidden=(3,), seed=4))
+    rng = np.random.default_rng(4)
+    # Rows that call for σ = 0, and others for σ = 30.
+    x, y = np.zeros((20, 2)), 30 * rng.standard_normal((20, 3))
+    schedule = Schedule(60, 20, 0.2, anneal=False)
+    tune_joint(flat, x, y, None, schedule, rng, initial=[np.full(3, 0.5)])
+    low, high = SIGMA_RANGE
+    np.testing.assert_allclose(np.exp(0.5 * flat.chain.x.log_variance), low)
+    np.testing.assert_allclose(np.exp(0.5 * flat.chain.y.log_variance), high)
+
+
+class Recorder(GradientAscent):
+    """Gradient ascent that keeps the gradients it was given."""
+
+    def __init__(self):
+        self.gradients = []
+
+    def step(self, gradient, learning_rate, *, out=None):
+        self.gradients.append(gradient.copy())
+        return super().step(gradient, learning_rate, out=out)
+
+
+@pytest.mark.parametrize("size", [1.0, 99.0, 101.0, 1e6])
+def test_fine_tuning_steps_along_gradients_of_norm_100_at_most(size):
+    along, taken = np.array([0.6, -0.8]), Recorder()
+    descend(
+        np.zeros(2), lambda rows, mass: (0.0, size * along), 5, None,
+        Schedule(1, 5, 1e-3), np.random.default_rng(0), optimizer=taken,
+    )  # fmt: skip
+    np.testing.assert_allclose(taken.gradients, [min(size, 100.0) * along], rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [0.1, 10.0, 1e4])
+def test_contrastive_divergence_steps_along_gradients_of_norm_10_at_most(
+    size, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    x, y = size * rng.normal(size=(20, 2)), size * rng.normal(size=(20, 3))
+
+    def taken():
+        trainer = ContrastiveDivergence(
+            flatten_chain(make_chain(hidden=(3,), seed=4)), optimizer=Recorder()
+        )
+        trainer.update(x, y, np.full(20, 0.05), 1e-6, np.random.default_rng(1))
+        return trainer.optimizer.gradients[0]
+
+    limited = taken()
+    monkeypatch.setattr(contrastive_divergence, "_MAX_GRADIENT_NORM", np.inf)
+    free = taken()
+    norm = np.linalg.norm(free)
+    assert (norm > 10) == (size > 1)
+    np.testing.assert_allclose(limited, free * min(1, 10 / norm), rtol=1e-12)
 
 
 def test_flat_chains_and_networks_survive_pickling_as_views():
