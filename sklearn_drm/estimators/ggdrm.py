@@ -290,6 +290,10 @@ class GGDRMRegressor(
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> GGDRMRegressor:
         """One pass of both phases over a batch of rows.
 
+        Standard deviations of the predictions average residuals over the last
+        thousand rows or so. Columns outside ``x_target`` and ``y_target`` are read
+        out from the last batch alone.
+
         Parameters
         ----------
         X : array-like of shape (n, n_x)

@@ -113,13 +113,19 @@ def build_parser() -> argparse.ArgumentParser:
     fit.add_argument(
         "--keep-clip-mean",
         action="store_true",
-        help="leave each clip's mean in its lip features",
+        help="leave each clip's mean in its lip features; for models that are to "
+        "convert clips cut to their words, or very short ones, whose mean is another "
+        "than that of clips with pauses",
     )
 
     speech = commands.add_parser(
         "lips-to-speech",
         parents=[common, box],
         help="make sound for the lips in a video, which may be silent",
+        description="Make sound for the lips in a video, which may be silent. Unless "
+        "the model was fitted with --keep-clip-mean, the video must contain pauses in "
+        "about the proportion of the training clips: one cut to its words, or a very "
+        "short one, is converted wrongly.",
     )
     speech.add_argument("model", type=_path, metavar="MODEL")
     speech.add_argument("video", type=_path, metavar="VIDEO")
@@ -181,8 +187,9 @@ def build_parser() -> argparse.ArgumentParser:
     experiment = commands.add_parser(
         "experiment",
         parents=[common, box],
-        help="compare every system of the paper on the same clips; a second run goes "
-        "on where the first one stopped",
+        help="compare every system of the experiment, those that the model's paper "
+        "compares or builds on, on the same clips; a second run goes on where the "
+        "first one stopped",
     )
     experiment.add_argument("clips", type=_path, nargs="+", metavar="CLIP")
     experiment.add_argument(

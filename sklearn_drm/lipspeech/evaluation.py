@@ -146,6 +146,10 @@ def evaluate(
     features it predicts a deviation; for the raw figures the training mean is
     added to that, never anything of the test clip.
 
+    R² and MCD are over all frames, pauses included, with one mean envelope per video
+    frame (40 ms at 25 frames per second). They are not comparable with figures over
+    speech frames every 5 ms.
+
     Examples
     --------
     >>> from sklearn_drm import GGDRMRegressor

@@ -1,4 +1,4 @@
-"""The regressor that measured best for lips and speech."""
+"""The regressor for lips and speech: a compromise of accuracy and time."""
 
 from __future__ import annotations
 

@@ -373,7 +373,9 @@ def score_table(evaluation: Evaluation) -> str:
         f"±{evaluation.context} frames of context, clip mean of the lip features "
         f"{removed}, for every system alike. R² is 1 for a perfect prediction and 0 "
         "for the training mean; within clip: with the clip's own mean removed from "
-        "target and prediction. MCD: mel-cepstral distortion, lower is better. "
+        "target and prediction. MCD: mel-cepstral distortion, lower is better. Both "
+        "are over all frames, pauses included, with one mean envelope per video frame, "
+        "so they are not comparable with figures over speech frames every 5 ms. "
         "Variance ratio: 1 moves as much as real speech.</p>"
     )
 
