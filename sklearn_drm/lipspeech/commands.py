@@ -344,6 +344,7 @@ def _sound_and_lips(
         lips = lip_images(clip, settings)
     except ClipError:
         return clip.waveform, clip.sample_rate, None
+    _tell_box(path, clip, settings)
     return clip.waveform, clip.sample_rate, lips
 
 

@@ -156,7 +156,9 @@ class _Reader:
         seconds = (self.container.duration or 0) / 1e6
         if seconds > self.max_seconds:
             self._too_long(f"{seconds:.0f} s long")
-        rate = float(video.average_rate or 0)
+        # Raw DV tells the ticks of its clock as its average rate.
+        told = (video.average_rate, video.guessed_rate)
+        rate = min((float(rate) for rate in told if rate), default=0.0)
         # Pixels that are not square can make the pictures wider than they are stored.
         width = upright(video).width(int(video.codec_context.width))
         size = width * int(video.codec_context.height)
