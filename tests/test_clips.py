@@ -222,12 +222,12 @@ def test_the_limit_of_size_holds_for_widened_pictures(tmp_path, monkeypatch):
     monkeypatch.setattr(_decoding, "_MAX_FRAME_BYTES", 10 * 128 * 48)
     assert len(read_clip(path).frames) == 10
     monkeypatch.setattr(_decoding, "_MAX_FRAME_BYTES", 10 * 128 * 48 - 1)
-    # With the length in the header, and without.
-    reader = _decoding._Reader
-    for check in (reader._check_declared_length, lambda *_: None):
-        monkeypatch.setattr(reader, "_check_declared_length", check)
-        with pytest.raises(ClipError, match=r"a\.mkv: its frames need more"):
-            read_clip(path)
+    # By the header alone; and while decoding, where the header tells no length.
+    for other in ("_collect", "_check_declared_length"):
+        with monkeypatch.context() as patch:
+            patch.setattr(_decoding._Reader, other, lambda *_: None)
+            with pytest.raises(ClipError, match=r"a\.mkv: its frames need more"):
+                read_clip(path)
 
 
 @pytest.mark.parametrize(
