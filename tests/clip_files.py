@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 
 FLASH_FRAME = 20
@@ -50,15 +52,19 @@ def mux(
     gop=12,
     drop_first_picture=False,
     layout="mono",
+    pixels=None,
 ):
     """Write a file through FFmpeg, with sound and pictures at given times.
 
-    `start` is in frames, `sound_time` and `frame_times` in seconds.
+    `start` is in frames, `sound_time` and `frame_times` in seconds, `pixels` the width
+    and height of one.
     """
     with av.open(str(path), "w", format=format) as container:
         video = container.add_stream(video_codec, rate=Fraction(rate))
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = "yuv420p"
+        if pixels is not None:
+            video.codec_context.sample_aspect_ratio = Fraction(*pixels)
         video.codec_context.gop_size = gop
         video.bit_rate = 4_000_000
         audio = None
@@ -68,9 +74,9 @@ def mux(
         packets = []
         base = Fraction(1, 90_000)
         for i, frame in enumerate(frames):
-            pixels = "gray" if frame.ndim == 2 else "rgb24"
+            grey_or_colour = "gray" if frame.ndim == 2 else "rgb24"
             image = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(frame), format=pixels
+                np.ascontiguousarray(frame), format=grey_or_colour
             ).reformat(format="yuv420p")
             if frame_times is None:
                 image.pts, image.time_base = start + i, 1 / Fraction(rate)
@@ -99,3 +105,20 @@ def mux(
         packets.sort(key=lambda p: float((p.dts or 0) * p.time_base))
         for packet in packets:
             container.mux(packet)
+
+
+def resized(frames, size):
+    """Frames at another width and height."""
+    return np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
+
+
+def set_display_matrix(path: Path, parts):
+    """Write (a, b, c, d) of x' = a x + c y, y' = b x + d y in an MP4's first track."""
+
+    def matrix(a, b, c, d):
+        values = [a, b, 0, c, d, 0, 0, 0]
+        return struct.pack(">9i", *(round(65536 * v) for v in values), 1 << 30)
+
+    data = path.read_bytes()
+    at = data.index(matrix(1, 0, 0, 1), data.index(b"tkhd"))
+    path.write_bytes(data[:at] + matrix(*parts) + data[at + 36 :])

@@ -14,11 +14,13 @@ import wave
 import av
 import numpy as np
 import pytest
+from scipy.signal import spectrogram
 
 from drm_transformers.clips import read_clip, read_sound, write_clip, write_wav
 from sklearn_drm.lipspeech import LipSpeechConverter, commands, converter, model_file
 from sklearn_drm.lipspeech.cli import main
 from sklearn_drm.lipspeech.colour import colour_frames
+from tests.clip_files import mux, resized, set_display_matrix
 from tests.lip_clips import BOX, spoken_clips, tiny_regressor, write_clips
 
 
@@ -153,6 +155,100 @@ def test_colour_is_given_up_where_pictures_do_not_match(clips):
     assert colour_frames(clips[0], grey[5:]).shape == (*grey[5:].shape, 3)
     for other in (grey[::-1].copy(), np.concatenate([grey, grey]), grey[:, ::2]):
         assert colour_frames(clips[0], other) is other
+
+
+def test_stretched_or_turned_pictures_give_the_same_speech(model, tmp_path, capsys):
+    """The same mouth in pixels 4:3, and filmed with the phone on its side."""
+    clip = spoken_clips()[5]
+    sound = (clip.waveform, clip.sample_rate)
+    plain = tmp_path / "plain.mp4"
+    write_clip(plain, clip.frames, 25, *sound)
+    stored = resized(clip.frames, (82, 110))
+    mux(tmp_path / "wide.mkv", stored, 25, video_codec="libx264", pixels=(4, 3))
+    write_clip(tmp_path / "turned.mp4", np.rot90(clip.frames, 1, (1, 2)), 25, *sound)
+    set_display_matrix(tmp_path / "turned.mp4", (0, 1, -1, 0))
+    expected = spoken(model, plain, tmp_path / "plain.wav")
+    for name, note in (("wide.mkv", "pixels 4:3"), ("turned.mp4", "clockwise")):
+        capsys.readouterr()
+        heard = spoken(model, tmp_path / name, tmp_path / "out.wav")
+        assert note in capsys.readouterr().err
+        assert np.corrcoef(heard, expected)[0, 1] > 0.95
+        out = tmp_path / "out.mp4"
+        assert run("lips-to-speech", model, tmp_path / name, "-o", out) == 0
+        made = read_clip(out)
+        assert made.notes == () and made.frames.shape == clip.frames.shape
+        assert np.abs(made.frames.astype(int) - clip.frames).mean() < 4
+
+
+def spoken(model, video, out):
+    """Log spectrogram of the speech that is made for a video, as one row."""
+    assert run("lips-to-speech", model, video, "-o", out) == 0
+    _, _, power = spectrogram(*read_sound(out), nperseg=480)
+    return np.log(power + 1e-8).ravel()
+
+
+def test_a_box_of_the_model_is_scaled_to_a_larger_video(model, tmp_path, capsys):
+    clip = spoken_clips()[5]
+    plain, large = tmp_path / "plain.mp4", tmp_path / "large.mp4"
+    write_clip(plain, clip.frames, 25, clip.waveform, clip.sample_rate)
+    write_clip(large, clip.frames, 25, clip.waveform, clip.sample_rate,
+               size=(220, 220))  # fmt: skip
+    expected = spoken(model, plain, tmp_path / "plain.wav")
+    assert "scaled" not in capsys.readouterr().err
+    heard = spoken(model, large, tmp_path / "large.wav")
+    note = f"{large}: the mouth's box is scaled from 110x110 to 220x220 pictures"
+    assert note in capsys.readouterr().err
+    assert np.corrcoef(heard, expected)[0, 1] > 0.95
+    # A box of one's own is taken as it is.
+    other = ["-o", tmp_path / "other.wav", "--box", "0,0,220"]
+    assert run("lips-to-speech", model, large, *other) == 0
+    assert "scaled" not in capsys.readouterr().err
+    lips = tmp_path / "lips.mp4"
+    plain_face = ["-o", lips, "--face", large]
+    assert run("speech-to-lips", model, plain, *plain_face) == 0
+    assert note in capsys.readouterr().err
+    report = tmp_path / "r.html"
+    assert run("evaluate", model, large, "-o", report) == 0
+    assert note in capsys.readouterr().err
+
+
+def test_a_box_of_the_model_is_refused_for_another_shape(model, tmp_path, capsys):
+    clip = spoken_clips()[5]
+    video, out = tmp_path / "wide.mp4", tmp_path / "out.wav"
+    frames = np.pad(clip.frames, ((0, 0), (0, 0), (0, 50)))
+    write_clip(video, frames, 25, clip.waveform, clip.sample_rate)
+    refused(capsys, "lips-to-speech", model, video, "-o", out,
+            says=[video, "160x110", "110x110", "--box"])  # fmt: skip
+    assert not out.exists()
+    refused(capsys, "evaluate", model, video, "-o", tmp_path / "r.html", warnings=1)
+    assert run("lips-to-speech", model, video, "-o", out, "--box", BOX) == 0
+
+
+def test_a_model_that_knows_no_picture_size_takes_its_box_as_it_is(
+    model, tmp_path, capsys
+):
+    """Models of before it was kept."""
+    old = LipSpeechConverter.load(model)
+    assert old.settings_.picture_size == (110, 110)
+    del old.settings_.__dict__["picture_size"]
+    old.save(tmp_path / "old.joblib")
+    clip = spoken_clips()[5]
+    video = tmp_path / "wide.mp4"
+    frames = np.pad(clip.frames, ((0, 0), (0, 0), (0, 50)))
+    write_clip(video, frames, 25, clip.waveform, clip.sample_rate)
+    spoken(tmp_path / "old.joblib", video, tmp_path / "out.wav")
+    assert "box" not in capsys.readouterr().err
+
+
+def test_training_clips_of_several_sizes_are_told(clips, tmp_path, capsys):
+    clip = spoken_clips()[4]
+    write_clip(tmp_path / "large.mp4", clip.frames, 25, clip.waveform,
+               clip.sample_rate, size=(220, 220))  # fmt: skip
+    arguments = ["-o", tmp_path / "m", "--box", BOX]
+    assert run("fit", *clips[:2], tmp_path / "large.mp4", *arguments) == 0
+    said = "1 of 3 training clips have pictures of another size than 110x110"
+    assert said in capsys.readouterr().err
+    assert LipSpeechConverter.load(tmp_path / "m").settings_.picture_size == (110, 110)
 
 
 def test_speech_to_lips_of_a_wav(model, clips, tmp_path):
@@ -298,7 +394,7 @@ def bad(tmp_path):
     whole = write_clips(folder, spoken_clips()[:1], names=["cut"])[0]
     whole.write_bytes(whole.read_bytes()[:900])
     small = spoken_clips()[0]
-    write_clip(folder / "small.mp4", small.frames[:, ::2, ::2], 25, small.waveform,
+    write_clip(folder / "small.mp4", small.frames[:, ::2], 25, small.waveform,
                small.sample_rate)  # fmt: skip
     return {
         "missing": folder / "missing.mp4",

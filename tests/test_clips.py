@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import wave
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import wavfile
 
+from drm_transformers import _decoding
 from drm_transformers._decoding import _first_good
 from drm_transformers.clips import (
     ClipError,
@@ -24,7 +26,16 @@ from drm_transformers.clips import (
     write_clip,
     write_wav,
 )
-from tests.clip_files import FLASH_FRAME, beep, beep_start, flash_and_beep, mux
+from sklearn_drm.lipspeech.colour import colour_frames
+from tests.clip_files import (
+    FLASH_FRAME,
+    beep,
+    beep_start,
+    flash_and_beep,
+    mux,
+    resized,
+    set_display_matrix,
+)
 
 
 def noisy_flash_and_beep(n_frames=50):
@@ -140,21 +151,126 @@ def test_uneven_frame_times_are_put_on_a_grid(tmp_path):
     assert list(shown) == [*range(9), *[9] * 10, *range(10, 20)]
 
 
-def test_rotation_is_ignored(tmp_path):
-    frames = np.zeros((5, 32, 64), np.uint8)
-    frames[:, :, 32:] = 200
+def scene(width, height, n_frames=5):
+    """A disc and a bar, in colour: no turn, mirror or stretch looks like another."""
+    picture = np.full((height, width, 3), 40, np.uint8)
+    cv2.circle(picture, (width // 3, height // 3), height // 5, (230, 120, 60), -1)
+    cv2.rectangle(picture, (0, height - 16), (width // 4, height), (60, 200, 250), -1)
+    return np.repeat(picture[None], n_frames, axis=0)
+
+
+def grey(frames):
+    return np.stack([cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames])
+
+
+def assert_shows(path, seen, level=3.0):
+    """Both readings of a file show these pictures, and agree to the last bit."""
+    clip = read_clip(path)
+    assert clip.frames.shape == seen.shape[:3]
+    assert np.abs(clip.frames.astype(int) - grey(seen)).mean() < level
+    colour = colour_frames(path, clip.frames)
+    assert colour.shape == seen.shape
+    assert np.abs(colour.astype(int) - seen).mean() < 2 * level
+    return clip.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "stored", "pixels", "seen"),
+    [
+        ("a.mp4", "libx264", (270, 288), (4, 3), (360, 288)),
+        ("a.mkv", "libx264", (352, 288), (12, 11), (384, 288)),
+        ("a.mpg", "mpeg2video", (720, 576), (64, 45), (1024, 576)),
+        ("a.mpg", "mpeg2video", (720, 480), (8, 9), (640, 480)),
+        ("a.dv", "dvvideo", (720, 576), (16, 15), (768, 576)),
+        ("a.avi", "mpeg4", (180, 144), (2, 1), (360, 144)),
+    ],
+)
+def test_pixels_that_are_not_square(tmp_path, name, codec, stored, pixels, seen):
+    frames = scene(*seen)
+    path = tmp_path / name
+    rate = Fraction(30000, 1001) if seen[1] == 480 else 25
+    mux(path, resized(frames, stored), rate, video_codec=codec, pixels=pixels)
+    (note,) = assert_shows(path, frames)
+    change = "widened" if seen > stored else "narrowed"
+    assert f"pixels {pixels[0]}:{pixels[1]}, pictures {change} to" in note
+    assert note.endswith(f"{seen[0]}x{seen[1]}")
+
+
+@pytest.mark.parametrize("pixels", [None, (1, 1), (404, 405)])
+def test_square_pixels_are_left_as_they_are(tmp_path, pixels):
+    frames = scene(360, 288)
+    mux(tmp_path / "a.mkv", frames, 25, video_codec="libx264", pixels=pixels)
+    with av.open(str(tmp_path / "a.mkv")) as container:
+        stored = [f.to_ndarray(format="gray") for f in container.decode(video=0)]
+    clip = read_clip(tmp_path / "a.mkv")
+    np.testing.assert_array_equal(clip.frames, stored)
+    assert clip.notes == ()
+
+
+@pytest.mark.parametrize("pixels", [(16, 1), (1, 9)])
+def test_pixels_that_cannot_be_are_not_believed(tmp_path, pixels):
+    frames = scene(64, 48)
+    mux(tmp_path / "a.mkv", frames, 25, video_codec="libx264", pixels=pixels)
+    (note,) = assert_shows(tmp_path / "a.mkv", frames, level=8)
+    assert f"pixels {pixels[0]}:{pixels[1]} " in note and "square" in note
+
+
+def test_the_limit_of_size_holds_for_widened_pictures(tmp_path, monkeypatch):
+    frames = scene(128, 48, n_frames=10)
+    path = tmp_path / "a.mkv"
+    mux(path, resized(frames, (64, 48)), 25, video_codec="libx264", pixels=(2, 1))
+    monkeypatch.setattr(_decoding, "_MAX_FRAME_BYTES", 10 * 128 * 48)
+    assert len(read_clip(path).frames) == 10
+    monkeypatch.setattr(_decoding, "_MAX_FRAME_BYTES", 10 * 128 * 48 - 1)
+    # By the header alone; and while decoding, where the header tells no length.
+    for other in ("_collect", "_check_declared_length"):
+        with monkeypatch.context() as patch:
+            patch.setattr(_decoding._Reader, other, lambda *_: None)
+            with pytest.raises(ClipError, match=r"a\.mkv: its frames need more"):
+                read_clip(path)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turned", "word"),
+    [
+        ((0, 1, -1, 0), lambda f: f.transpose(0, 2, 1, 3)[:, :, ::-1], "90 degrees c"),
+        ((-1, 0, 0, -1), lambda f: f[:, ::-1, ::-1], "180 degrees"),
+        ((0, -1, 1, 0), lambda f: f.transpose(0, 2, 1, 3)[:, ::-1], "90 degrees a"),
+        ((-1, 0, 0, 1), lambda f: f[:, :, ::-1], "left to right"),
+        ((1, 0, 0, -1), lambda f: f[:, ::-1], "top to bottom"),
+        ((0, 1, 1, 0), lambda f: f.transpose(0, 2, 1, 3), "90 degrees and mirrored"),
+    ],
+)
+def test_pictures_are_turned_as_the_file_asks(tmp_path, matrix, turned, word):
+    frames = scene(96, 64)
     path = tmp_path / "a.mp4"
     write_clip(path, frames, 25)
-    upright = bytes.fromhex("00010000" + "0" * 24 + "00010000" + "0" * 24 + "40000000")
-    turned = bytes.fromhex(
-        "00000000" + "00010000" + "00000000" + "ffff0000" + "0" * 32 + "40000000"
-    )
-    data = path.read_bytes()
-    at = data.index(upright, data.index(b"tkhd"))
-    path.write_bytes(data[:at] + turned + data[at + 36 :])
-    clip = read_clip(path)
-    assert clip.frames.shape == frames.shape
-    assert clip.frames[2, 16, 50] > 150 > 50 > clip.frames[2, 16, 10]
+    set_display_matrix(path, matrix)
+    (note,) = assert_shows(path, turned(frames))
+    assert word in note
+    # OpenCV turns by itself, and knows no mirrors.
+    if "mirror" not in note:
+        shown = cv2.cvtColor(cv2.VideoCapture(str(path)).read()[1], cv2.COLOR_BGR2GRAY)
+        assert np.abs(shown.astype(int) - read_clip(path).frames[0]).mean() < 3
+
+
+def test_a_portrait_picture_with_pixels_that_are_not_square(tmp_path):
+    """Pixels are widened as they are stored, before the picture is turned."""
+    frames = scene(128, 48)
+    path = tmp_path / "a.mp4"
+    mux(path, resized(frames, (96, 48)), 25, video_codec="libx264", pixels=(4, 3))
+    set_display_matrix(path, (0, -1, 1, 0))
+    notes = assert_shows(path, np.rot90(frames, 1, (1, 2)))
+    assert len(notes) == 2
+
+
+@pytest.mark.parametrize("matrix", [(0.7, 0.7, -0.7, 0.7), (1, 0, 1, 0), (0, 0, 0, 0)])
+def test_other_display_matrices_turn_nothing(tmp_path, matrix):
+    frames = scene(96, 64)
+    write_clip(tmp_path / "a.mp4", frames, 25)
+    set_display_matrix(tmp_path / "a.mp4", matrix)
+    notes = assert_shows(tmp_path / "a.mp4", frames)
+    assert all("not turned" in note for note in notes)
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf, 1e30])

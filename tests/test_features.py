@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drm_transformers.clips import ClipError, read_clip, write_clip
 from sklearn_drm.lipspeech import (
@@ -74,6 +77,62 @@ def test_other_content_or_settings_are_other_entries(clip_paths, tmp_path):
     other = load_features([changing], smaller, cache=tmp_path / "cache", n_jobs=1)
     assert other.features[0].lips.shape[1:] == (40, 40)
     assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+def test_a_box_for_pictures_of_another_size_is_scaled(clip_paths, tmp_path):
+    """Also where the cache has the features of the box as it is."""
+    half = replace(SETTINGS, box=(5, 10, 40), picture_size=(55, 55))
+    known = replace(SETTINGS, box=(10, 20, 80))
+    expected = load_features(clip_paths[:1], known, n_jobs=1).features[0]
+    literal = replace(half, picture_size=None)
+    for settings in (literal, half, half, literal):
+        loaded = load_features(clip_paths[:1], settings, cache=tmp_path, n_jobs=1)
+        (features,) = loaded.features
+        scaled = settings is half
+        assert np.array_equal(features.lips, expected.lips) == scaled
+        notes = ("the mouth's box is scaled from 55x55 to 110x110 pictures",)
+        assert features.notes == notes * scaled
+        assert features.picture_size == (110, 110)
+
+
+def test_a_box_for_pictures_of_another_shape_is_refused(clip_paths, tmp_path):
+    load(clip_paths[:1], tmp_path)
+    other = replace(SETTINGS, picture_size=(160, 110))
+    for cache in (None, tmp_path):
+        loaded = load_features(clip_paths[:1], other, cache=cache, n_jobs=1)
+        reason = loaded.failures[0][1]
+        assert "110x110" in reason and "160x110" in reason and "--box" in reason
+
+
+def test_the_size_that_a_box_is_for_costs_no_second_reading(
+    clip_paths, tmp_path, monkeypatch
+):
+    first = load(clip_paths, tmp_path)
+    monkeypatch.setattr(feature_cache, "read_clip", None)
+    fitted = replace(SETTINGS, picture_size=(110, 110))
+    again = load_features(clip_paths, fitted, cache=tmp_path, n_jobs=1)
+    assert not again.failures
+    assert_same(first.features[0], again.features[0])
+
+
+@given(
+    st.tuples(*[st.integers(16, 2000)] * 2),
+    st.fractions(Fraction(1, 4), 8),
+    st.tuples(*[st.floats(0, 1)] * 3),
+)
+def test_a_box_in_the_picture_stays_in_the_scaled_picture(size, by, where):
+    width, height = size
+    side = 1 + where[2] * (min(size) - 1)
+    box = (where[0] * (width - side), where[1] * (height - side), side)
+    settings = FeatureSettings(box=box, picture_size=size)
+    assert settings.box_in(width, height) == box
+    assert not settings.box_notes(width, height)
+    wide, high = round(width * by), round(height * by)
+    if abs(wide / width / (high / height) - 1) > 0.01:
+        return
+    x, y, scaled = settings.box_in(wide, high)
+    np.testing.assert_allclose([x, y, scaled], np.multiply(box, float(by)), rtol=0.25)
+    assert bool(settings.box_notes(wide, high)) == (size != (wide, high))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text", "shape"])

@@ -69,8 +69,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--box",
         type=_box,
         metavar="X,Y,SIZE",
-        help="the mouth's place in the picture in pixels (left, top, side), or "
-        "'face' to find it from the face",
+        help="the mouth's place in the picture as a player shows it, in pixels (left, "
+        "top, side), or 'face' to find it from the face",
     )
 
     parser = _Parser(

@@ -10,6 +10,8 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from drm_transformers.upright import upright
+
 __all__ = ["colour_frames"]
 
 Picture = NDArray[np.uint8]
@@ -48,7 +50,11 @@ def colour_frames(
 def _decoded(path: str | os.PathLike[str]) -> list[tuple[Picture, Picture]]:
     options = {"protocol_whitelist": "file"}
     with av.open(str(Path(path).absolute()), options=options) as container:
-        return [
-            (frame.to_ndarray(format="gray"), frame.to_ndarray(format="rgb24"))
-            for frame in container.decode(video=0)
-        ]
+        shown: list[tuple[Picture, Picture]] = []
+        turned = None
+        for frame in container.decode(video=0):
+            # As `read_clip` does it, or the grey pictures would differ.
+            turned = turned or upright(container.streams.video[0], frame)
+            grey, colour = (frame.to_ndarray(format=f) for f in ("gray", "rgb24"))
+            shown.append((turned(grey), turned(colour)))
+        return shown

@@ -34,7 +34,11 @@ from sklearn_drm.lipspeech.feature_cache import (
     load_features,
     named,
 )
-from sklearn_drm.lipspeech.features import FeatureSettings, lip_images
+from sklearn_drm.lipspeech.features import (
+    FeatureSettings,
+    lip_images,
+    picture_size,
+)
 from sklearn_drm.lipspeech.intelligibility import require_extra
 from sklearn_drm.lipspeech.progress import fit_progress
 from sklearn_drm.lipspeech.split import read_split, select
@@ -112,6 +116,7 @@ def lips_to_speech(arguments: Namespace) -> None:
         paced = read_clip(arguments.video, frame_rate=settings.frame_rate)
     with _naming(arguments.video):
         lips = lip_images(paced, settings)
+    _tell_box(arguments.video, clip, settings)
     seconds = len(clip.frames) / clip.frame_rate
     speech = converter.lips_to_speech(
         lips, n_samples=round(seconds * settings.sample_rate)
@@ -144,6 +149,7 @@ def speech_to_lips(arguments: Namespace) -> None:
         )
         with _naming(arguments.face):
             face = lip_images(shown, settings).mean(axis=0)
+        _tell_box(arguments.face, shown, settings)
     waveform, rate, original = _sound_and_lips(arguments.audio, settings)
     if not len(waveform):
         raise CommandError(f"{arguments.audio}: the sound has no samples")
@@ -315,7 +321,7 @@ def _settings(converter: LipSpeechConverter, arguments: Namespace) -> FeatureSet
     fitted = converter.settings_
     if arguments.box is None:
         return fitted
-    return replace(fitted, box=_box(arguments))
+    return replace(fitted, box=_box(arguments), picture_size=None)
 
 
 def _box(arguments: Namespace) -> tuple[float, float, float] | None:
@@ -338,6 +344,7 @@ def _sound_and_lips(
         lips = lip_images(clip, settings)
     except ClipError:
         return clip.waveform, clip.sample_rate, None
+    _tell_box(path, clip, settings)
     return clip.waveform, clip.sample_rate, lips
 
 
@@ -374,6 +381,11 @@ def _distinct(paths: Sequence[Path]) -> list[Path]:
 
 def _tell_notes(path: Path, clip: Clip) -> None:
     for note in clip.notes:
+        _note(f"warning: {path}: {note}")
+
+
+def _tell_box(path: Path, clip: Clip, settings: FeatureSettings) -> None:
+    for note in settings.box_notes(*picture_size(clip)):
         _note(f"warning: {path}: {note}")
 
 

@@ -253,7 +253,7 @@ class LipSpeechConverter(BaseEstimator):  # type: ignore[misc]
 
     @property
     def settings_(self) -> FeatureSettings:
-        """How the training clips were read."""
+        """How the training clips were read, with the size that a given box is for."""
         check_is_fitted(self, "representation_")
         return self.representation_.settings
 

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 from zlib import error as ZlibError
@@ -27,7 +27,7 @@ from sklearn_drm.lipspeech.features import (
 __all__ = ["Loaded", "cached_features", "default_cache", "load_features", "named"]
 
 # Raise when the meaning of a cached number changes.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ def load_features(
     Notes
     -----
     A cache entry is found by the content of the clip, not its name or date, and
-    by the settings. Entries are written whole; a damaged one is made anew.
+    by the settings. Entries are written whole; one that is damaged, or whose mouth
+    was cut out elsewhere, is made anew.
 
     Examples
     --------
@@ -187,6 +188,8 @@ def cached_features(
             envelope=features.envelope,
             excitation=features.excitation,
             notes=np.array(json.dumps(features.notes)),
+            picture_size=np.array(features.picture_size, dtype=np.int64),
+            box=np.array(_box_in(features, settings), dtype=np.float64),
         )
     return features
 
@@ -196,7 +199,16 @@ def _compute(path: Path, settings: FeatureSettings) -> ClipFeatures:
     return clip_features(clip, settings)
 
 
+def _box_in(features: ClipFeatures, settings: FeatureSettings) -> tuple[float, ...]:
+    """The box that the mouth is cut out by; none where it is found from the face."""
+    assert features.picture_size is not None
+    return settings.box_in(*features.picture_size) or ()
+
+
 def _key(path: Path, settings: FeatureSettings) -> str:
+    # For most clips the size that the box is meant for changes nothing: the entry says
+    # which box it was made with.
+    settings = replace(settings, picture_size=None)
     digest = hashlib.sha256(f"{_FORMAT} {settings}\n".encode())
     try:
         with open(path, "rb") as file:
@@ -214,12 +226,15 @@ def _read_entry(
 ) -> ClipFeatures | None:
     try:
         with np.load(entry, allow_pickle=False) as data:
+            width, height = data["picture_size"].reshape(2).tolist()
+            box = tuple(data["box"].ravel().tolist())
             features = ClipFeatures(
                 name=name,
                 lips=data["lips"],
                 envelope=data["envelope"],
                 excitation=data["excitation"],
                 notes=tuple(json.loads(str(data["notes"]))),
+                picture_size=(int(width), int(height)),
             )
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError):
         return None
@@ -232,4 +247,4 @@ def _read_entry(
         and features.envelope.shape[:1] == (n_frames,)
         and features.excitation.shape[:1] == (n_frames,)
     )
-    return features if sound else None
+    return features if sound and box == _box_in(features, settings) else None

@@ -16,8 +16,12 @@ __all__ = [
     "FeatureSettings",
     "clip_features",
     "lip_images",
+    "picture_size",
     "speech_features",
 ]
+
+# Scaling leaves the sides of pictures rounded to whole and even numbers.
+_SAME_SHAPE = 0.01
 
 
 @dataclass(frozen=True)
@@ -27,25 +31,100 @@ class FeatureSettings:
     Attributes
     ----------
     box : (x, y, size) or None
-        The mouth in every picture, in pixels; None: found from the face.
+        The mouth in every picture, in pixels as `read_clip` gives them; None: found
+        from the face.
     size : int, range [1, inf)
         Height and width of a lip image in pixels.
     frame_rate : float, range (0, inf)
         Lip images per second; clips of another rate are resampled.
     sample_rate : int, range [1, inf)
         Rate in Hz that sound is resampled to before it is analysed.
+    picture_size : (width, height) or None
+        Size of the pictures that `box` is meant for: in those of another size and the
+        same shape it is scaled, those of another shape are refused. None: `box` is
+        taken as it is in every picture. A fitted converter has the size of the
+        training clips here.
 
     Examples
     --------
     >>> from sklearn_drm.lipspeech import FeatureSettings
     >>> FeatureSettings(box=(0, 0, 110)).frame_rate
     25.0
+    >>> FeatureSettings(box=(60, 80, 55), picture_size=(180, 144)).box_in(360, 288)
+    (120.0, 160.0, 110.0)
     """
 
     box: tuple[float, float, float] | None = None
     size: int = 55
     frame_rate: float = 25.0
     sample_rate: int = 12_000
+    picture_size: tuple[int, int] | None = None
+
+    def box_in(self, width: int, height: int) -> tuple[float, float, float] | None:
+        """The mouth's box in pictures of a size.
+
+        Parameters
+        ----------
+        width, height : int
+            In pixels.
+
+        Returns
+        -------
+        (x, y, size) or None
+            None: to be found from the face.
+
+        Raises
+        ------
+        ClipError
+            If the box is meant for pictures of another shape, or does not lie in
+            these.
+        """
+        if self.box is None:
+            return None
+        x, y, side = box = self.box
+        if self._is_scaled(width, height):
+            known_width, known_height = self.picture_size or (width, height)
+            across, down = width / known_width, height / known_height
+            if abs(across / down - 1) > _SAME_SHAPE:
+                raise ClipError(
+                    f"its pictures are {width}x{height}, and the mouth's box is for "
+                    f"{known_width}x{known_height}, another shape; say where the mouth "
+                    "is in this video with --box x,y,size, or --box face to find it"
+                )
+            x, y, side = x * across, y * down, side * min(across, down)
+            box = (x, y, side)
+        # What a scaling rounds is no pixel.
+        right, bottom = x + side - 1e-6, y + side - 1e-6
+        if x < 0 or y < 0 or side <= 0 or right > width or bottom > height:
+            raise ClipError(
+                f"the mouth's box {x:g},{y:g},{side:g} (x,y,size) does not lie in the "
+                f"{width}x{height} pictures; give another with --box x,y,size"
+            )
+        return box
+
+    def box_notes(self, width: int, height: int) -> tuple[str, ...]:
+        """What is to be said of the box in pictures of a size: that it is scaled.
+
+        Parameters
+        ----------
+        width, height : int
+            In pixels.
+
+        Returns
+        -------
+        tuple of str
+        """
+        if not self._is_scaled(width, height):
+            return ()
+        known_width, known_height = self.picture_size or (width, height)
+        return (
+            f"the mouth's box is scaled from {known_width}x{known_height} to "
+            f"{width}x{height} pictures",
+        )
+
+    def _is_scaled(self, width: int, height: int) -> bool:
+        known = self.picture_size
+        return self.box is not None and known is not None and known != (width, height)
 
 
 @dataclass(frozen=True)
@@ -65,6 +144,8 @@ class ClipFeatures:
         coded aperiodicity in dB.
     notes : tuple of str
         What had to be mended when the clip was read.
+    picture_size : (width, height) or None
+        Size of the pictures that the lips were cut from, where it is known.
 
     Examples
     --------
@@ -81,6 +162,22 @@ class ClipFeatures:
     envelope: NDArray[np.float32]
     excitation: NDArray[np.float32]
     notes: tuple[str, ...] = ()
+    picture_size: tuple[int, int] | None = None
+
+
+def picture_size(clip: Clip) -> tuple[int, int]:
+    """Width and height of a clip's pictures in pixels.
+
+    Parameters
+    ----------
+    clip : Clip
+
+    Returns
+    -------
+    (int, int)
+    """
+    height, width = clip.frames.shape[1:3]
+    return int(width), int(height)
 
 
 def lip_images(clip: Clip, settings: FeatureSettings) -> NDArray[np.uint8]:
@@ -100,17 +197,10 @@ def lip_images(clip: Clip, settings: FeatureSettings) -> NDArray[np.uint8]:
     Raises
     ------
     ClipError
-        If no face is found, or the box does not lie in the picture.
+        If no face is found, or the box does not lie in the picture or is meant for
+        pictures of another shape.
     """
-    height, width = clip.frames.shape[1:3]
-    if settings.box is not None:
-        x, y, side = settings.box
-        if x < 0 or y < 0 or side <= 0 or x + side > width or y + side > height:
-            raise ClipError(
-                f"the mouth's box {x:g},{y:g},{side:g} (x,y,size) does not lie in the "
-                f"{width}x{height} pictures; give another with --box x,y,size"
-            )
-    boxes = locate_mouth(clip.frames, box=settings.box)
+    boxes = locate_mouth(clip.frames, box=settings.box_in(*picture_size(clip)))
     return np.asarray(crop_mouth(clip.frames, boxes, settings.size))
 
 
@@ -189,4 +279,6 @@ def clip_features(clip: Clip, settings: FeatureSettings) -> ClipFeatures:
     envelope, excitation = speech_features(
         clip.waveform, clip.sample_rate, len(lips), settings
     )
-    return ClipFeatures(clip.name, lips, envelope, excitation, tuple(clip.notes))
+    size = picture_size(clip)
+    notes = (*clip.notes, *settings.box_notes(*size))
+    return ClipFeatures(clip.name, lips, envelope, excitation, notes, size)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +76,8 @@ class Representation:
     mean_image : ndarray of shape (size, size)
         Mean training lip image.
     settings : FeatureSettings
-        How the clips were read.
+        How the clips were read, and the size of their pictures where the mouth's
+        place in them was given.
     context : int
         Neighbouring frames on each side.
     remove_clip_mean : bool
@@ -347,6 +350,11 @@ def fit_representation(
     Returns
     -------
     Representation
+
+    Warns
+    -----
+    UserWarning
+        If the mouth's box is one in pictures of several sizes.
     """
     images = np.concatenate([f.lips for f in features])
     n_lips = min(n_lips, len(images), images[0].size)
@@ -366,11 +374,31 @@ def fit_representation(
         cepstrum_scaler=StandardScaler().fit(cepstra),
         excitation_scaler=StandardScaler().fit(excitation),
         mean_image=_float32(images.mean(axis=0, dtype=np.float64)),
-        settings=settings,
+        settings=_with_picture_size(settings, features),
         context=context,
         remove_clip_mean=remove_clip_mean,
         with_excitation=with_excitation,
     )
+
+
+def _with_picture_size(
+    settings: FeatureSettings, features: Sequence[ClipFeatures]
+) -> FeatureSettings:
+    """The settings with the size of the pictures that their box is meant for."""
+    known = Counter(f.picture_size for f in features if f.picture_size is not None)
+    if settings.box is None or settings.picture_size is not None or not known:
+        return settings
+    (size, count), *_ = known.most_common(1)
+    if len(known) > 1:
+        warnings.warn(
+            f"{known.total() - count} of {known.total()} training clips have pictures "
+            f"of another size than {size[0]}x{size[1]}: the mouth is cut out at the "
+            "same pixels of all; fit on clips of one size, or have it found (--box "
+            "face)",
+            UserWarning,
+            stacklevel=3,
+        )
+    return replace(settings, picture_size=size)
 
 
 def _float32(values: Any) -> FloatArray:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from av.error import FFmpegError
 
 from drm_transformers._errors import ClipError
+from drm_transformers.upright import Upright, upright
 
 FloatArray = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
@@ -101,6 +102,7 @@ class _Reader:
         self.container = container
         self.max_seconds = max_seconds
         self.bad_packets = 0
+        self.upright: Upright | None = None
         self.images: list[ByteArray] = []
         self.times: list[float | None] = []
         self.keys: list[bool] = []
@@ -115,10 +117,12 @@ class _Reader:
         if pictures:
             self._check_declared_length(video)
         if streams:
-            self._collect(streams)
+            self._collect(streams, video)
         notes: list[str] = []
         if self.bad_packets:
             notes.append(f"{self.bad_packets} damaged packets skipped")
+        if self.upright is not None:
+            notes.extend(self.upright.notes)
         frames, times, rate = np.zeros((0, 0, 0), np.uint8), np.zeros(0), 0.0
         if video is not None:
             frames, times, rate = self._pictures(video, notes)
@@ -152,8 +156,12 @@ class _Reader:
         seconds = (self.container.duration or 0) / 1e6
         if seconds > self.max_seconds:
             self._too_long(f"{seconds:.0f} s long")
-        rate = float(video.average_rate or 0)
-        size = int(video.codec_context.width) * int(video.codec_context.height)
+        # Raw DV tells the ticks of its clock as its average rate.
+        told = (video.average_rate, video.guessed_rate)
+        rate = min((float(rate) for rate in told if rate), default=0.0)
+        # Pixels that are not square can make the pictures wider than they are stored.
+        width = upright(video).width(int(video.codec_context.width))
+        size = width * int(video.codec_context.height)
         if min(seconds, self.max_seconds) * rate * size > _MAX_FRAME_BYTES:
             self._too_large()
 
@@ -169,7 +177,7 @@ class _Reader:
             "cut it into shorter clips or make the pictures smaller"
         )
 
-    def _collect(self, streams: list[Any]) -> None:
+    def _collect(self, streams: list[Any], video: Any) -> None:
         n_bytes = 0
         first: float | None = None
         for frame in self._frames(streams):
@@ -179,7 +187,9 @@ class _Reader:
                 if time - first > self.max_seconds:
                     self._too_long("still going on")
             if isinstance(frame, av.VideoFrame):
-                image = frame.to_ndarray(format="gray")
+                if self.upright is None:
+                    self.upright = upright(video, frame)
+                image = self.upright(frame.to_ndarray(format="gray"))
                 if self.images and image.shape != self.images[0].shape:
                     self.bad_packets += 1
                     continue

@@ -48,7 +48,7 @@ class Clip:
     name : str
         The file's name without folder and extension.
     frames : ndarray of shape (n_frames, height, width), uint8
-        Grey levels, 0 (black) to 255 (white).
+        Grey levels, 0 (black) to 255 (white), in square pixels, upright.
     frame_rate : float, > 0
         Frames per second.
     waveform : ndarray of shape (n_samples,), float64, or None
@@ -117,8 +117,10 @@ def read_clip(
     Notes
     -----
     Sound is the mean of the channels, cut or zero-padded to the length of the
-    frames. A rotation noted in the file is ignored. Frames from before the
-    first usable key frame are dropped, with a note; the sound stays aligned.
+    frames. Pixels that are not square are scaled in width until they are, and
+    pictures are turned or mirrored as the file asks (phones write how they were
+    held), by quarter turns only; each with a note. Frames from before the first
+    usable key frame are dropped, with a note; the sound stays aligned.
 
     Examples
     --------
