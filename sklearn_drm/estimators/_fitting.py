@@ -64,14 +64,17 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
     """Leave an estimator as it was where what is done meanwhile fails.
 
     Also where it is interrupted. Only its attributes are put back: what these hold
-    must be replaced, not changed.
+    must be replaced, not changed. Those of scikit-learn's callbacks stay, since it
+    takes them down itself.
     """
     before = dict(vars(estimator))
     try:
         yield
     except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
+        now = vars(estimator)
+        before |= {name: now[name] for name in now if "callback" in name}
+        now.clear()
+        now.update(before)
         raise
 
 
@@ -100,7 +103,7 @@ class ChainFitting(JointDensity):
     _networks: tuple[FeedForward, FeedForward] | None
     _optimizers: dict[str, Adam]
     _trainer: ContrastiveDivergence
-    _variance_rows: int
+    _variance_rows: int = 0
     # Set for the length of a fit where somebody looks.
     _report: FitReport | None = None
     _x_scaling: Scaling
@@ -322,7 +325,7 @@ class ChainFitting(JointDensity):
         self._set_trainer(views)
         self._networks = None
         self._optimizers = {}
-        self.__dict__.pop("_partial_rng", None)
+        vars(self).pop("_partial_rng", None)
         self.n_iter_ = 0
         self.loss_curve_: dict[str, list[float]] = {}
         self.validation_scores_: dict[str, list[float]] = {}

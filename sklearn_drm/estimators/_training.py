@@ -82,13 +82,13 @@ def held_out_rows(
         When the fraction leaves no row to learn from.
     """
     wanted = int(round(fraction * n_rows))
+    if wanted < _MIN_VALIDATION_ROWS:
+        return None
     if wanted >= n_rows:
         raise ValueError(
             f"validation_fraction={fraction!r} leaves none of {n_rows} rows to learn "
             "from; lower it."
         )
-    if wanted < _MIN_VALIDATION_ROWS:
-        return None
     if groups is None:
         held = np.zeros(n_rows, dtype=bool)
         held[rng.permutation(n_rows)[:wanted]] = True
