@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import joblib
@@ -404,3 +405,18 @@ def test_an_interrupted_save_leaves_the_old_file(model, tmp_path, monkeypatch):
         model.save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("remove", [True, False])
+def test_a_clip_cut_short_is_told_where_its_mean_is_removed(clips, remove):
+    fitted = converter(remove_clip_mean=remove).fit(clips[:6])
+    whole = clips[6].lips
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.lips_to_speech(whole)
+        fitted.lips_to_speech(whole[: int(0.7 * len(whole))])
+        if not remove:
+            fitted.lips_to_speech(whole[:20])
+    if remove:
+        with pytest.warns(UserWarning, match=r"20 frames.*\(50\).*--keep-clip-mean"):
+            fitted.lips_to_speech(whole[:20])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,9 @@ Face = NDArray[np.uint8] | NDArray[np.floating[Any]]
 _FORMAT_KEY, _FORMAT = "_file_format", 1
 # Strength of the linear baselines; they are flat around it on real clips.
 _RIDGE = 100.0
+
+# Of the mean length of the training clips; half of a GRID clip is pauses.
+_SHORT = 0.6
 
 
 @dataclass(frozen=True)
@@ -291,8 +295,24 @@ class LipSpeechConverter(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         Speech
+
+        Warns
+        -----
+        UserWarning
+            If the clip is much shorter than the training clips and its mean is taken
+            off: that of words alone is another than that of words and pauses.
         """
         check_is_fitted(self, "regressor_")
+        usual = self.n_frames_ / len(self.clip_names_)
+        if self.representation_.remove_clip_mean and len(lips) < _SHORT * usual:
+            warnings.warn(
+                f"a clip of {len(lips)} frames is short beside the training clips "
+                f"({usual:.0f}): if it has fewer pauses, its own mean, which is taken "
+                "off, is not comparable and the speech is wrong; for such clips fit "
+                "with remove_clip_mean=False (--keep-clip-mean)",
+                UserWarning,
+                stacklevel=2,
+            )
         cepstra, source = self._predict_speech(self.representation_.lip_input(lips))
         if self.restore_level:
             cepstra, source = self._with_level(cepstra, source)
