@@ -432,9 +432,8 @@ def _centred(
         groups = np.zeros(len(values), dtype=int)
     labels = column_or_1d(groups)
     check_consistent_length(values, labels)
-    _, member = np.unique(labels, return_inverse=True)
+    _, first, member = np.unique(labels, return_index=True, return_inverse=True)
     # From the first row of each group: the mean of equal values may round to another.
-    _, first = np.unique(member, return_index=True)
     values = values - values[first][member]
     sums = np.zeros((member.max() + 1, *values.shape[1:]))
     np.add.at(sums, member, values)

@@ -227,6 +227,14 @@ def test_a_row_for_every_hop_is_that_hop():
     np.testing.assert_allclose(_at_hops(rows, 9, 1.0), rows, rtol=1e-12)
 
 
+@pytest.mark.parametrize("rate", [200.0, 240.0, 600.0, 1000.0])
+def test_more_frames_than_hops_are_read_off_between_their_middles(rate):
+    rows = np.arange(300.0)[:, None]
+    hops = _at_hops(rows, 80, 0.005 * rate)[:, 0]
+    middles = (np.arange(80) + 0.5) * 0.005 * rate - 0.5
+    np.testing.assert_allclose(hops, np.minimum(middles, 299), rtol=1e-12)
+
+
 def test_a_steady_rise_stays_in_its_place():
     rows = np.arange(20.0)[:, None]
     # Frame i, of 40 ms, has the value i at its middle; hop k is the 5 ms from 5 k.

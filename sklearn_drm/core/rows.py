@@ -85,7 +85,8 @@ class Scaling:
 
     def restore_draws(self, rows: Array) -> Array:
         """As :meth:`restore`; a constant column has its value, whatever was drawn."""
-        return self.restore(np.where(self.constant, 0, rows).astype(rows.dtype))
+        drawn = np.where(self.constant, 0, rows)
+        return self.restore(drawn.astype(rows.dtype, copy=False))
 
 
 class StandardizedRows:

@@ -268,13 +268,14 @@ class ChainFitting(JointDensity):
         self._variance_rows = past + n_rows
         for view, before in earlier.items():
             now = self.predictors_[view]
-            if not isinstance(now, Predictor) or now.hidden_variance:
+            # Of labels, or of the chain, no residuals are kept.
+            kept = isinstance(now, Predictor) and not now.hidden_variance
+            if not kept or before.hidden_variance:
                 continue
-            if not before.hidden_variance:
-                share = n_rows / (past + n_rows)
-                variance = before.variance + share * (now.variance - before.variance)
-                variance = variance.astype(now.variance.dtype)
-                self.predictors_[view] = replace(now, variance=variance)
+            share = n_rows / (past + n_rows)
+            variance = before.variance + share * (now.variance - before.variance)
+            variance = variance.astype(now.variance.dtype)
+            self.predictors_[view] = replace(now, variance=variance)
 
     def _resume(self, views: Views) -> None:
         """Make ready to go on learning, by the hyperparameters as they are now.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from drm_transformers.mel_spectrum import import_speech_library
 
 # Speaking voices, in Hz. The lower end also sets WORLD's FFT size: 512 at 12 kHz.
@@ -20,6 +23,11 @@ def import_world() -> Any:
 def fft_size(sample_rate: int) -> int:
     """FFT size of envelopes, from the lowest f0."""
     return int(import_world().get_cheaptrick_fft_size(sample_rate, F0_FLOOR))
+
+
+def first_hops(n_frames: int, hop: float) -> npt.NDArray[np.intp]:
+    """First hop of each frame, and of the one after the last; `hop` is in frames."""
+    return np.ceil(np.arange(n_frames + 1) / hop - 1e-6).astype(np.intp)
 
 
 def n_aperiodicity_bands(sample_rate: int) -> int:

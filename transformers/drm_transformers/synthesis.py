@@ -13,6 +13,7 @@ from drm_transformers._world import (
     F0_FLOOR,
     LOWEST_RATE,
     fft_size,
+    first_hops,
     import_world,
     n_aperiodicity_bands,
 )
@@ -117,22 +118,19 @@ def synthesize(
 def _at_hops(rows: FloatArray, n_hops: int, hop: float) -> FloatArray:
     """Rows of frames at hops, so that their mean over the hops of a frame is its row.
 
-    Hop k, from k to k + 1 hops, is on the line at its middle; `hop` is in frames.
+    Hop k, from k to k + 1 hops, is on the line at its middle; `hop` is in frames. With
+    a hop of a frame or longer there is no mean to keep: the knots are the rows.
     """
-    n = len(rows)
-    # The hops of frame i start at those of the edges i and i + 1, as in the analysis.
-    edges = np.ceil(np.arange(n + 1) / hop - 1e-6)
-    inside = np.arange(edges[-1])
-    frame = np.searchsorted(edges, inside, side="right") - 1
-    left, share = _place(inside, n, hop)
-    # Tridiagonal: what knot j contributes to the mean of frame i.
-    counts = np.maximum(np.bincount(frame, minlength=n), 1)
-    bands = np.zeros((3, n))
-    for knot, part in ((left, 1 - share), (np.minimum(left + 1, n - 1), share)):
-        np.add.at(bands, (1 + frame - knot, knot), part / counts[frame])
-    # A frame without hops keeps its row.
-    bands[1, np.bincount(frame, minlength=n) == 0] = 1.0
-    knots = solve_banded((1, 1), bands, rows)
+    n, knots = len(rows), rows
+    if hop < 1:
+        counts = np.diff(first_hops(n, hop))
+        frame = np.repeat(np.arange(n), counts)
+        left, share = _place(np.arange(len(frame)), n, hop)
+        # Tridiagonal: what knot j contributes to the mean of frame i.
+        bands = np.zeros((3, n))
+        for knot, part in ((left, 1 - share), (np.minimum(left + 1, n - 1), share)):
+            np.add.at(bands, (1 + frame - knot, knot), part / counts[frame])
+        knots = solve_banded((1, 1), bands, rows)
     left, share = _place(np.arange(n_hops), n, hop)
     right = np.minimum(left + 1, n - 1)
     share = share[:, None]

@@ -13,6 +13,7 @@ from drm_transformers._world import (
     F0_FLOOR,
     LOWEST_RATE,
     fft_size,
+    first_hops,
     import_world,
     n_aperiodicity_bands,
 )
@@ -243,9 +244,10 @@ def frame_features(
             f"n_frames={n_frames} and frame_rate={frame_rate} must be positive"
         )
     n_hops = len(world.f0)
-    edges = np.arange(n_frames + 1) / frame_rate / world.hop
-    first = np.ceil(edges[:-1] - 1e-6).astype(int)
-    last = np.ceil(edges[1:] - 1e-6).astype(int)
+    hop = world.hop * frame_rate
+    edges = np.arange(n_frames + 1) / hop
+    bounds = first_hops(n_frames, hop)
+    first, last = bounds[:-1], bounds[1:]
     nearest = np.round((edges[:-1] + edges[1:]) / 2).astype(int)
     empty = (first >= last) | (first >= n_hops)
     first = np.where(empty, np.minimum(nearest, n_hops - 1), first)
