@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import wave
 
@@ -640,8 +641,10 @@ def test_a_real_interruption(clips, tmp_path, number):
         time.sleep(0.05)
     process.send_signal(number)
     _, messages = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"Traceback" not in messages
+    lines = messages.decode().replace("\r", "\n").strip().splitlines()
+    assert process.returncode == 130, messages.decode()
+    assert lines[-1] == "sklearn-drm fit: interrupted", messages.decode()
+    assert "Traceback" not in messages.decode()
     assert out.read_bytes() == b"old model"
     assert {p.name for p in tmp_path.iterdir()} == {"m.joblib", "cache"}
     assert not [p for p in (tmp_path / "cache").iterdir() if p.suffix != ".npz"]
@@ -757,12 +760,55 @@ def test_a_fault_of_the_program_is_one_line_too(
             status=1, says=["two lines", "--debug"])  # fmt: skip
 
 
-def test_an_interruption_inside_another_error_is_one(monkeypatch, capsys):
-    """As Python 3.11 reports one that comes while a class is being made."""
+@pytest.fixture
+def heard_signals(monkeypatch):
+    """Both signals as a shell leaves them; a suite in the background ignores one."""
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    numbers = signal.SIGINT, signal.SIGTERM
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = [signal.signal(number, usual[number]) for number in numbers]
+    yield
+    after = [signal.signal(n, h) for n, h in zip(numbers, before, strict=True)]
+    assert after == [usual[number] for number in numbers]
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_inside_another_error_is_one(
+    monkeypatch, capsys, number, heard_signals
+):
+    """As Python 3.11 reports one that comes while a class is being made, and joblib
+    one that comes while it starts its processes."""
 
     def fail(arguments):
-        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+        if number is None:
+            raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            raise RuntimeError("cannot join thread before it is started") from None
 
     monkeypatch.setattr("sklearn_drm.lipspeech.cli._run", fail)
     assert main(["demo"]) == 130
     assert capsys.readouterr().err.splitlines()[-1].endswith("interrupted")
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_threads_are_silent_after_an_interruption_alone(
+    monkeypatch, interrupted, heard_signals
+):
+    told: list[object] = []
+    hook = told.append
+    monkeypatch.setattr(threading, "excepthook", hook)
+
+    def run_with_thread(arguments):
+        if interrupted:
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        thread = threading.Thread(target=lambda: 1 / 0)
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr("sklearn_drm.lipspeech.cli._run", run_with_thread)
+    main(["demo"])
+    assert len(told) == (not interrupted)
+    assert (threading.excepthook is hook) == (not interrupted)

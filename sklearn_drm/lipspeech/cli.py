@@ -239,22 +239,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     name = f"sklearn-drm {arguments.command}"
+    interruption = _Interruption()
     try:
-        with _terminated_like_interrupted(), _short_warnings(name):
+        with interruption.watched(), _short_warnings(name):
             _run(arguments)
             sys.stdout.flush()
-    except KeyboardInterrupt:
-        _say(f"{name}: interrupted")
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone; Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:
-        # Python 3.11 makes a RuntimeError of one that comes while a class is made.
-        if isinstance(error.__cause__, KeyboardInterrupt):
+    except (KeyboardInterrupt, Exception) as error:
+        # Python 3.11 makes a RuntimeError of one that comes while a class is made, and
+        # joblib one of its own of one that comes while it starts its processes.
+        causes = error, error.__cause__
+        if interruption.came or any(isinstance(e, KeyboardInterrupt) for e in causes):
             _say(f"{name}: interrupted")
             return _INTERRUPTED
+        if isinstance(error, BrokenPipeError):
+            # The reader of our output has gone; Python would complain at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         if arguments.debug:
             traceback.print_exc()
         status, line = _described(error)
@@ -326,21 +326,45 @@ def _short_warnings(name: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM clean up half-written files as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+class _Interruption:
+    """Whether SIGINT (Ctrl-C) or SIGTERM came."""
 
-    def stop(*_: Any) -> NoReturn:
+    def __init__(self) -> None:
+        self.came = False
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Raise KeyboardInterrupt at either signal: it cleans up half-written files."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        hook = threading.excepthook
+
+        def report(failure: threading.ExceptHookArgs) -> None:
+            if not self.came:
+                hook(failure)
+
+        # A command in the background of a script is not to hear Ctrl-C.
+        heard = {
+            number: handler
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if (handler := signal.getsignal(number)) not in (None, signal.SIG_IGN)
+        }
+        threading.excepthook = report
+        try:
+            for number in heard:
+                signal.signal(number, self._stop)
+            yield
+        finally:
+            for number, handler in heard.items():
+                signal.signal(number, handler)
+            # Threads of a pool of processes can outlast the command, and complain.
+            if not self.came:
+                threading.excepthook = hook
+
+    def _stop(self, *_: Any) -> NoReturn:
+        self.came = True
         raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _version() -> str:

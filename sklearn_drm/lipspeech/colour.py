@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-import av
 import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from drm_transformers.local_files import open_local
 from drm_transformers.upright import upright
 
 __all__ = ["colour_frames"]
@@ -48,8 +47,7 @@ def colour_frames(
 
 
 def _decoded(path: str | os.PathLike[str]) -> list[tuple[Picture, Picture]]:
-    options = {"protocol_whitelist": "file"}
-    with av.open(str(Path(path).absolute()), options=options) as container:
+    with open_local(path) as container:
         shown: list[tuple[Picture, Picture]] = []
         turned = None
         for frame in container.decode(video=0):

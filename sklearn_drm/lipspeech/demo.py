@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from joblib import Parallel, cpu_count, delayed
+from joblib import cpu_count, delayed
 from tqdm import tqdm
 
 from drm_transformers.clips import ClipError, read_clip, write_clip, write_wav
@@ -18,6 +18,7 @@ from sklearn_drm.lipspeech.features import (
     FeatureSettings,
     clip_features,
 )
+from sklearn_drm.lipspeech.parallel import results_of
 from sklearn_drm.lipspeech.progress import fit_progress
 from sklearn_drm.lipspeech.report import Report
 from sklearn_drm.lipspeech.synthetic import iterate_lip_speech
@@ -92,9 +93,8 @@ def run_demo(
     print("2. Lip images and speech features")
     everything = [*training, *held_out]
     jobs = min(len(everything), n_jobs or cpu_count())
-    work = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(clip_features)(clip, settings) for clip in everything
-    )
+    calls = (delayed(clip_features)(clip, settings) for clip in everything)
+    work = results_of(calls, jobs)
     features: list[ClipFeatures] = list(
         tqdm(work, total=len(everything), desc="features", unit="clip", disable=None)
     )

@@ -35,6 +35,7 @@ from sklearn_drm.lipspeech.experiment_scores import (
 from sklearn_drm.lipspeech.experiment_store import ResultStore, source_digest
 from sklearn_drm.lipspeech.feature_cache import Loaded
 from sklearn_drm.lipspeech.features import FeatureSettings
+from sklearn_drm.lipspeech.parallel import results_of
 from sklearn_drm.lipspeech.representation import (
     Representation,
     Views,
@@ -139,9 +140,12 @@ def run_experiment(
     jobs = max(1, min(len(paths), cpu_count() if n_jobs is None else n_jobs))
     n_frames = np.bincount(held_out.groups)
     targets = _shown(
-        Parallel(n_jobs=jobs, return_as="generator")(
-            delayed(read_target)(path, maps, int(n), said)
-            for path, n, said in zip(paths, n_frames, spoken, strict=True)
+        results_of(
+            (
+                delayed(read_target)(path, maps, int(n), said)
+                for path, n, said in zip(paths, n_frames, spoken, strict=True)
+            ),
+            jobs,
         ),
         "reading sounds",
         len(paths),

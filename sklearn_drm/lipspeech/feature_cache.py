@@ -14,7 +14,7 @@ from zlib import error as ZlibError
 
 import cv2
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
+from joblib import cpu_count, delayed
 from tqdm import tqdm
 
 from drm_transformers.clips import ClipError, atomic_path, read_clip
@@ -23,6 +23,7 @@ from sklearn_drm.lipspeech.features import (
     FeatureSettings,
     clip_features,
 )
+from sklearn_drm.lipspeech.parallel import results_of
 
 __all__ = ["Loaded", "cached_features", "default_cache", "load_features", "named"]
 
@@ -125,10 +126,11 @@ def load_features(
     folder = None if cache is None else Path(cache)
     jobs = max(1, min(len(files), cpu_count() if n_jobs is None else n_jobs))
     results: list[ClipFeatures | str] = [""] * len(files)
-    work = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(
+    calls = (
         delayed(_numbered)(index, file, settings, folder)
         for index, file in enumerate(files)
     )
+    work = results_of(calls, jobs, ordered=False)
     for index, result in tqdm(
         work, total=len(files), desc="reading clips", unit="clip", disable=None
     ):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from av.error import FFmpegError
 
 from drm_transformers._errors import ClipError
+from drm_transformers.local_files import open_local
 from drm_transformers.upright import Upright, upright
 
 FloatArray = npt.NDArray[np.float64]
@@ -52,11 +53,7 @@ def decode(
     """
     _check_file(path)
     try:
-        # Only local files: a playlist must not make the decoder open a network
-        # address.
-        container = av.open(
-            str(Path(path).absolute()), options={"protocol_whitelist": "file"}
-        )
+        container = open_local(path)
     except (FFmpegError, ValueError, UnicodeError) as error:
         raise ClipError(
             f"{path}: not a readable clip ({_short(error)}); give a video or sound "
