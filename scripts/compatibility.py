@@ -1,21 +1,26 @@
 """Run the tests on other versions of Python and scikit-learn, and print a table.
 
     python scripts/compatibility.py [--python 3.11 3.12 3.13]
-        [--scikit-learn 1.7 1.8 1.9] [--full] [--environments DIR] [pytest arguments]
+        [--scikit-learn lowest 1.7 1.8 1.9] [--full] [--environments DIR]
+        [pytest arguments]
 
 Every combination whose Python is found gets an environment of its own, kept in DIR
 (default: ``.compatibility``) for the next run. Without ``--full`` only the core is
 installed and tested: estimators, scikit-learn's checks, learning, persistence.
+``lowest`` stands for the oldest version of everything that pyproject.toml allows; on a
+Python that they are too old for, it is not installable.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,6 +51,17 @@ def interpreter(version: str) -> str | None:
     return None
 
 
+def lowest_versions() -> list[str]:
+    """The oldest versions allowed, as constraints for pip."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"]]
+    for name in ("lipspeech", "experiment", "onnx", "test"):
+        wanted += extras[name]
+    found = (re.match(r"([\w-]+)>=([\d.]+)", each) for each in wanted)
+    return [f"{match[1]}=={match[2]}.*" for match in found if match]
+
+
 def prepared(folder: Path, python: str, sklearn: str, full: bool) -> str | None:
     """The environment's Python; the reason why there is none is printed."""
     own = str(folder / "bin" / "python")
@@ -54,7 +70,10 @@ def prepared(folder: Path, python: str, sklearn: str, full: bool) -> str | None:
     # The application's extra too: tests of the core use its transformers.
     package = f"{ROOT}[test]" if full else f"{ROOT}[lipspeech]"
     extra = [] if full else CORE
-    wanted = [f"scikit-learn=={sklearn}.*", "-e", package, *extra]
+    constraints = folder / "constraints.txt"
+    exact = lowest_versions() if sklearn == "lowest" else [f"scikit-learn=={sklearn}.*"]
+    constraints.write_text("\n".join(exact))
+    wanted = ["-c", str(constraints), "-e", package, *extra]
     command = [own, "-m", "pip", "install", "--quiet", *wanted]
     reply = subprocess.run(command, capture_output=True, text=True)
     if reply.returncode:
@@ -84,7 +103,9 @@ def main() -> int:
     """Print the table; 1 where something failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", nargs="+", default=["3.11", "3.12", "3.13"])
-    parser.add_argument("--scikit-learn", nargs="+", default=["1.7", "1.8", "1.9"])
+    parser.add_argument(
+        "--scikit-learn", nargs="+", default=["lowest", "1.7", "1.8", "1.9"]
+    )
     parser.add_argument("--full", action="store_true", help="the whole suite")
     parser.add_argument(
         "--environments", type=Path, default=ROOT / ".compatibility", metavar="DIR"

@@ -623,7 +623,9 @@ def test_an_interruption_leaves_the_old_files(clips, tmp_path, capsys, monkeypat
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_real_interruption(clips, tmp_path, number):
+@pytest.mark.parametrize("whom", ["process", "group"])
+def test_a_real_interruption(clips, tmp_path, number, whom):
+    """Of the command alone, or, as Ctrl-C does it, of all that it has started."""
     out = tmp_path / "m.joblib"
     out.write_bytes(b"old model")
     command = [sys.executable, "-m", "sklearn_drm.lipspeech", "fit", *map(str, clips)]
@@ -633,13 +635,17 @@ def test_a_real_interruption(clips, tmp_path, number):
         [*command, *options, "--jobs", "2"],
         env=environment,
         stderr=subprocess.PIPE,
+        start_new_session=True,
         # A suite started in the background has SIGINT ignored, which is inherited.
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not (tmp_path / "cache").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(number)
+    if whom == "process":
+        process.send_signal(number)
+    else:
+        os.killpg(process.pid, number)
     _, messages = process.communicate(timeout=60)
     lines = messages.decode().replace("\r", "\n").strip().splitlines()
     assert process.returncode == 130, messages.decode()
@@ -764,6 +770,7 @@ def test_a_fault_of_the_program_is_one_line_too(
 def heard_signals(monkeypatch):
     """Both signals as a shell leaves them; a suite in the background ignores one."""
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     numbers = signal.SIGINT, signal.SIGTERM
     usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     before = [signal.signal(number, usual[number]) for number in numbers]
@@ -792,13 +799,14 @@ def test_an_interruption_inside_another_error_is_one(
     assert capsys.readouterr().err.splitlines()[-1].endswith("interrupted")
 
 
+@pytest.mark.parametrize("argv", [["demo"], None])
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_threads_are_silent_after_an_interruption_alone(
-    monkeypatch, interrupted, heard_signals
+    monkeypatch, interrupted, argv, heard_signals
 ):
     told: list[object] = []
-    hook = told.append
-    monkeypatch.setattr(threading, "excepthook", hook)
+    monkeypatch.setattr(threading, "excepthook", hook := told.append)
+    monkeypatch.setattr(sys, "argv", ["sklearn-drm", "demo"])
 
     def run_with_thread(arguments):
         if interrupted:
@@ -809,6 +817,30 @@ def test_threads_are_silent_after_an_interruption_alone(
         thread.join()
 
     monkeypatch.setattr("sklearn_drm.lipspeech.cli._run", run_with_thread)
-    main(["demo"])
+    main(argv)
     assert len(told) == (not interrupted)
-    assert (threading.excepthook is hook) == (not interrupted)
+    # A program that calls the command hears its own threads again.
+    assert (threading.excepthook is hook) == (not interrupted or argv is not None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_that_python_drops_comes_again(
+    monkeypatch, capsys, heard_signals, number
+):
+    """One raised in a destructor goes nowhere."""
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+
+    class Dropping:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    def run_on(arguments):
+        Dropping()
+        time.sleep(20)
+        raise AssertionError("not interrupted")
+
+    monkeypatch.setattr("sklearn_drm.lipspeech.cli._run", run_on)
+    assert main(["demo"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1].endswith("interrupted")
+    assert not told

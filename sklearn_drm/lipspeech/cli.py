@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -241,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = f"sklearn-drm {arguments.command}"
     interruption = _Interruption()
     try:
-        with interruption.watched(), _short_warnings(name):
+        with interruption.watched(at_exit=argv is None), _short_warnings(name):
             _run(arguments)
             sys.stdout.flush()
     except (KeyboardInterrupt, Exception) as error:
@@ -250,6 +250,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         causes = error, error.__cause__
         if interruption.came or any(isinstance(e, KeyboardInterrupt) for e in causes):
             _say(f"{name}: interrupted")
+            # One that came inside an exec, as when a dataclass is made, is kept by
+            # Python to die of at its end, whoever caught it; the next exec clears that.
+            exec("")
             return _INTERRUPTED
         if isinstance(error, BrokenPipeError):
             # The reader of our output has gone; Python would complain at exit.
@@ -289,7 +292,7 @@ class _MissingExtra(ValueError):
     pass
 
 
-def _described(error: Exception) -> tuple[int, str]:
+def _described(error: BaseException) -> tuple[int, str]:
     """Exit status and one line for anything that went wrong."""
     text = " ".join(str(error).split())
     if isinstance(error, OSError):
@@ -331,40 +334,67 @@ class _Interruption:
 
     def __init__(self) -> None:
         self.came = False
+        self.again: threading.Timer | None = None
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Raise KeyboardInterrupt at either signal: it cleans up half-written files."""
+    def watched(self, *, at_exit: bool) -> Iterator[None]:
+        """Raise KeyboardInterrupt at either signal: it cleans up half-written files.
+
+        What was stopped can outlast the command, and complain: nobody hears it where
+        the process is ``at_exit`` afterwards.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        hook = threading.excepthook
-
-        def report(failure: threading.ExceptHookArgs) -> None:
-            if not self.came:
-                hook(failure)
-
         # A command in the background of a script is not to hear Ctrl-C.
         heard = {
             number: handler
             for number in (signal.SIGINT, signal.SIGTERM)
             if (handler := signal.getsignal(number)) not in (None, signal.SIG_IGN)
         }
-        threading.excepthook = report
+        hooks = threading.excepthook, sys.unraisablehook
+        threading.excepthook = self._silent(hooks[0])
+        sys.unraisablehook = self._silent(hooks[1])
         try:
             for number in heard:
                 signal.signal(number, self._stop)
             yield
         finally:
+            if self.again is not None:
+                self.again.cancel()
             for number, handler in heard.items():
                 signal.signal(number, handler)
-            # Threads of a pool of processes can outlast the command, and complain.
-            if not self.came:
-                threading.excepthook = hook
+            if not (self.came and at_exit):
+                threading.excepthook, sys.unraisablehook = hooks
 
-    def _stop(self, *_: Any) -> NoReturn:
+    def _stop(self, number: int, _: Any) -> NoReturn:
         self.came = True
+        self.number = number
         raise KeyboardInterrupt
+
+    def _silent(self, hook: Callable[[Any], object]) -> Callable[[Any], None]:
+        """A hook for errors that nobody catches, silent after an interruption."""
+
+        def report(failure: Any) -> None:
+            if not self.came:
+                hook(failure)
+            elif isinstance(failure.exc_value, KeyboardInterrupt):
+                # It came in a destructor, or while a process was being started, where
+                # Python drops it: once more, in a moment.
+                self.again = threading.Timer(0.05, _signal_main_thread, [self.number])
+                self.again.daemon = True
+                self.again.start()
+
+        return report
+
+
+def _signal_main_thread(number: int) -> None:
+    if sys.platform == "win32":
+        signal.raise_signal(number)
+    else:  # so that it ends a wait
+        main_thread = threading.main_thread().ident
+        assert main_thread is not None
+        signal.pthread_kill(main_thread, number)
 
 
 def _version() -> str:

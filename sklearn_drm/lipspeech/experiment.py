@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
+from joblib import cpu_count, delayed
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
@@ -266,7 +266,7 @@ def _figures(
 ) -> dict[str, Figure]:
     """Figures of one system; its sounds are made and compared in parallel."""
     pieces = np.array_split(np.arange(len(targets)), jobs)
-    work = Parallel(n_jobs=jobs)(
+    calls = (
         delayed(_some_clips)(
             maps,
             [
@@ -282,6 +282,7 @@ def _figures(
         )
         for piece in pieces
     )
+    work = results_of(calls, jobs)
     clips = [values for piece in work for values in piece]
     return pooled_figures(maps, views, clips, made.speech, made.lips)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import Any
 
 from joblib import Parallel
@@ -33,7 +37,8 @@ def results_of(
     Notes
     -----
     Where the consumer stops early, on Ctrl-C for one, what is still running is
-    cancelled at once and without joblib's advice to have asked for less.
+    cancelled at once and without joblib's advice to have asked for less. The processes
+    leave Ctrl-C to this one.
 
     Examples
     --------
@@ -43,10 +48,60 @@ def results_of(
     [2, 1]
     """
     kind = "generator" if ordered else "generator_unordered"
-    work: Any = Parallel(n_jobs=n_jobs, return_as=kind, batch_size=1)(calls)
+    work: Any = None
     try:
-        yield from work
+        with _interruptions_later():
+            work = Parallel(n_jobs=n_jobs, return_as=kind, batch_size=1)(calls)
+        # ``yield from`` would close it before the advice is silenced.
+        for result in work:  # noqa: UP028
+            yield result
     finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            work.close()
+        if work is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                work.close()
+
+
+@contextmanager
+def _interruptions_later() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back; processes started meanwhile never hear of Ctrl-C.
+
+    Raised while Python forks, an interruption can be dropped, and leave a lock behind
+    that the end of the process then waits for.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, _: held.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(signal.getsignal(number))
+    }
+    try:
+        with _deaf_processes():
+            yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
+
+
+@contextmanager
+def _deaf_processes() -> Iterator[None]:
+    # Masks are inherited by processes, handlers are not.
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Two helpers start with the first processes, and both listen again after that.
+    resource_tracker.ensure_running()
+    with suppress(ImportError):
+        from joblib.externals.loky.backend import resource_tracker as joblibs
+
+        joblibs.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
