@@ -115,10 +115,8 @@ def _pixels(stream: Any, width: int, height: int) -> tuple[Fraction, tuple[str, 
 
 def _display_matrix(frame: Any) -> bytes:
     # The library's own `rotation` is newer than this, and tells no mirrors.
-    for data in frame.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            return bytes(data)
-    return b""
+    # By name: what iteration gives has changed between versions.
+    return bytes(frame.side_data.get("DISPLAYMATRIX") or b"")
 
 
 def _turn(matrix: bytes) -> tuple[_Turn, tuple[str, ...]]:
