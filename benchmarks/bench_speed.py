@@ -17,7 +17,8 @@ Gibbs step and plain gradient ascent on a chain of one hidden layer. A chain has
 views; the second is ten binary units, 1 % more work, which counts against the chain.
 ``BernoulliRBM`` takes its rows in order, the chain shuffles them. Its time over that of
 its products bounds the first ratio for any program that needs the same products. With
-more threads the products take less of the time, and the rest takes the same.
+more threads the products take less of the time, and the rest takes the same, or more
+where cores share no cache: what a pass over the weights then costs has its own row.
 
 Matrix products alone means: every product of a batch that the method calls for, with
 its shapes and transpositions, into arrays made beforehand. Additional memory is the
@@ -266,6 +267,32 @@ def against_bernoulli_rbm(
     return figures
 
 
+def pass_after_products(n_batches: int, repeats: int) -> Figure:
+    """Time of a pass over weights that all cores have just used, over one core's."""
+    rng = np.random.default_rng(0)
+    below, above = (rng.random((BATCH, n), dtype=np.float32) for n in LARGE[:2])
+    weights, sums = (np.zeros(LARGE[:2], np.float32) for _ in range(2))
+
+    def spent(n_threads: int | None) -> float:
+        total = 0.0
+        with threadpool_limits(n_threads, user_api="blas"):
+            for _ in range(n_batches):
+                np.matmul(below, weights)
+                np.matmul(below.T, above, out=sums)
+                start = time.perf_counter()
+                np.add(weights, sums, out=weights)
+                total += time.perf_counter() - start
+                weights.fill(0)
+        return total
+
+    name = "pass over 784–256 weights after products, float32, all cores / one thread"
+    figure = Figure(name)
+    spent(None), spent(1)
+    for _ in range(repeats):
+        figure.add(spent(None) / spent(1))
+    return figure
+
+
 def against_products(n_large: int, n_small: int, repeats: int) -> list[Figure]:
     """Time of an epoch over that of its matrix products."""
     default = GGDRMRegressor()
@@ -466,10 +493,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     clocked = against_bernoulli_rbm(
         large, min(repeats, 5), ", all cores", seconds_on_the_clock
     )
+    shared = pass_after_products(large // BATCH, repeats)
     with threadpool_limits(1, user_api="blas"):
         figures = [
             *against_bernoulli_rbm(large, min(repeats, 5)),
             *clocked,
+            shared,
             *against_products(large, small, repeats),
             *prediction(predicted, repeats),
             *growth(sizes, min(repeats, 3)),
