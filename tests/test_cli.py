@@ -799,6 +799,24 @@ def test_an_interruption_inside_another_error_is_one(
     assert capsys.readouterr().err.splitlines()[-1].endswith("interrupted")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_an_interruption_inside_exec_is_status_130(tmp_path):
+    """Python would let a module die of SIGINT for it, though it was caught."""
+    (tmp_path / "command.py").write_text(
+        "from sklearn_drm.lipspeech import cli\n"
+        "cli._run = lambda _: exec('raise KeyboardInterrupt')\n"
+        "raise SystemExit(cli.main(['demo']))\n"
+    )
+    paths = os.pathsep.join(filter(None, [str(tmp_path), *sys.path]))
+    done = subprocess.run(
+        [sys.executable, "-m", "command"],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (130, "sklearn-drm demo: interrupted\n")
+
+
 @pytest.mark.parametrize("argv", [["demo"], None])
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_threads_are_silent_after_an_interruption_alone(

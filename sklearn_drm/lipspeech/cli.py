@@ -250,8 +250,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         causes = error, error.__cause__
         if interruption.came or any(isinstance(e, KeyboardInterrupt) for e in causes):
             _say(f"{name}: interrupted")
-            # One that came inside an exec, as when a dataclass is made, is kept by
-            # Python to die of at its end, whoever caught it; the next exec clears that.
+            # One that came inside an exec, as when a dataclass is made: `python -m`
+            # would die of it at its end, whoever caught it. The next exec clears that.
             exec("")
             return _INTERRUPTED
         if isinstance(error, BrokenPipeError):
@@ -330,7 +330,9 @@ def _short_warnings(name: str) -> Iterator[None]:
 
 
 class _Interruption:
-    """Whether SIGINT (Ctrl-C) or SIGTERM came."""
+    """Whether SIGINT (Ctrl-C) or SIGTERM came, and which."""
+
+    number: int
 
     def __init__(self) -> None:
         self.came = False

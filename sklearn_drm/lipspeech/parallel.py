@@ -6,7 +6,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -50,7 +50,7 @@ def results_of(
     kind = "generator" if ordered else "generator_unordered"
     work: Any = None
     try:
-        with _interruptions_later():
+        with _interruptions_later() if n_jobs > 1 else nullcontext():
             work = Parallel(n_jobs=n_jobs, return_as=kind, batch_size=1)(calls)
         # ``yield from`` would close it before the advice is silenced.
         for result in work:  # noqa: UP028
