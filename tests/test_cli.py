@@ -856,7 +856,7 @@ def test_an_interruption_that_python_drops_comes_again(
     def run_on(arguments):
         Dropping()
         time.sleep(20)
-        raise AssertionError("not interrupted")
+        told.append("went on to the end")
 
     monkeypatch.setattr("sklearn_drm.lipspeech.cli._run", run_on)
     assert main(["demo"]) == 130

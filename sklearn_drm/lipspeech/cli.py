@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import signal
 import sys
-import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
+
+from sklearn_drm.lipspeech.interruption import Interruption
 
 __all__ = ["build_parser", "main"]
 
@@ -239,7 +239,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     name = f"sklearn-drm {arguments.command}"
-    interruption = _Interruption()
+    interruption = Interruption()
     try:
         with interruption.watched(at_exit=argv is None), _short_warnings(name):
             _run(arguments)
@@ -327,76 +327,6 @@ def _short_warnings(name: str) -> Iterator[None]:
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
         warnings.showwarning = show
         yield
-
-
-class _Interruption:
-    """Whether SIGINT (Ctrl-C) or SIGTERM came, and which."""
-
-    number: int
-
-    def __init__(self) -> None:
-        self.came = False
-        self.again: threading.Timer | None = None
-
-    @contextmanager
-    def watched(self, *, at_exit: bool) -> Iterator[None]:
-        """Raise KeyboardInterrupt at either signal: it cleans up half-written files.
-
-        What was stopped can outlast the command, and complain: nobody hears it where
-        the process is ``at_exit`` afterwards.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        # A command in the background of a script is not to hear Ctrl-C.
-        heard = {
-            number: handler
-            for number in (signal.SIGINT, signal.SIGTERM)
-            if (handler := signal.getsignal(number)) not in (None, signal.SIG_IGN)
-        }
-        hooks = threading.excepthook, sys.unraisablehook
-        threading.excepthook = self._silent(hooks[0])
-        sys.unraisablehook = self._silent(hooks[1])
-        try:
-            for number in heard:
-                signal.signal(number, self._stop)
-            yield
-        finally:
-            if self.again is not None:
-                self.again.cancel()
-            for number, handler in heard.items():
-                signal.signal(number, handler)
-            if not (self.came and at_exit):
-                threading.excepthook, sys.unraisablehook = hooks
-
-    def _stop(self, number: int, _: Any) -> NoReturn:
-        self.came = True
-        self.number = number
-        raise KeyboardInterrupt
-
-    def _silent(self, hook: Callable[[Any], object]) -> Callable[[Any], None]:
-        """A hook for errors that nobody catches, silent after an interruption."""
-
-        def report(failure: Any) -> None:
-            if not self.came:
-                hook(failure)
-            elif isinstance(failure.exc_value, KeyboardInterrupt):
-                # It came in a destructor, or while a process was being started, where
-                # Python drops it: once more, in a moment.
-                self.again = threading.Timer(0.05, _signal_main_thread, [self.number])
-                self.again.daemon = True
-                self.again.start()
-
-        return report
-
-
-def _signal_main_thread(number: int) -> None:
-    if sys.platform == "win32":
-        signal.raise_signal(number)
-    else:  # so that it ends a wait
-        main_thread = threading.main_thread().ident
-        assert main_thread is not None
-        signal.pthread_kill(main_thread, number)
 
 
 def _version() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -11,6 +10,8 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 from joblib import Parallel
+
+from sklearn_drm.lipspeech.interruption import interruptions_later
 
 __all__ = ["results_of"]
 
@@ -50,7 +51,7 @@ def results_of(
     kind = "generator" if ordered else "generator_unordered"
     work: Any = None
     try:
-        with _interruptions_later() if n_jobs > 1 else nullcontext():
+        with _starting() if n_jobs > 1 else nullcontext():
             work = Parallel(n_jobs=n_jobs, return_as=kind, batch_size=1)(calls)
         # ``yield from`` would close it before the advice is silenced.
         for result in work:  # noqa: UP028
@@ -63,29 +64,10 @@ def results_of(
 
 
 @contextmanager
-def _interruptions_later() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back; processes started meanwhile never hear of Ctrl-C.
-
-    Raised while Python forks, an interruption can be dropped, and leave a lock behind
-    that the end of the process then waits for.
-    """
-    if threading.current_thread() is not threading.main_thread():
+def _starting() -> Iterator[None]:
+    """While it lasts, interruptions wait, and new processes get deaf to Ctrl-C."""
+    with interruptions_later(), _deaf_processes():
         yield
-        return
-    held: list[int] = []
-    handlers = {
-        number: signal.signal(number, lambda number, _: held.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if callable(signal.getsignal(number))
-    }
-    try:
-        with _deaf_processes():
-            yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        if held:
-            signal.raise_signal(held[0])
 
 
 @contextmanager
