@@ -116,6 +116,7 @@ def test_no_rows():
         (np.zeros((4, 3)), [np.inf, 1, 1], "must be finite"),
         (np.zeros((4, 3)), [1, 1, 1e-320], "inverse overflows"),
         (np.zeros((4, 3)), [1e300, 1e-300, 1e-300], "too\\s+far apart"),
+        (np.zeros((4, 3)), [1e9, 1e-9, 1e-9], "too\\s+far apart"),
     ],
 )
 def test_wrong_arguments(means, variances, match):

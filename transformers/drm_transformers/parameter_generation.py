@@ -117,12 +117,16 @@ def mlpg(
     static, delta, second = (part[order] for part in np.split(precision, 3, axis=1))
     bands, right = _equations(static, delta * inner, second * inner, target)
     result = np.empty((n, width // 3))
+    # A level has no differences: it solves the system for the static precisions, and
+    # is what rounding loses first.
+    sides = np.column_stack([right, static.T.ravel()])
     # All dimensions of all clips are one banded system: no band couples two of them.
     try:
-        solved = solveh_banded(bands, right, lower=True) if right.size else right
+        both = solveh_banded(bands, sides, lower=True) if right.size else sides
     except LinAlgError:
-        solved = np.full_like(right, np.nan)
-    if not np.all(np.isfinite(solved)):
+        both = np.full_like(sides, np.nan)
+    solved, level = both.T
+    if not (np.all(np.isfinite(solved)) and np.all(np.abs(level - 1) < 1e-4)):
         raise ValueError(
             "variances of the static columns and of their differences are too far "
             "apart to solve for a trajectory; raise the smallest ones"
