@@ -17,7 +17,7 @@ _OF_64_BITS = {
     np.random.Philox,
 }
 
-_INTEGERS = {name: np.dtype(name) for name in ("u1", "u2", "i1", "i2")}
+_INTEGERS = {name: np.dtype(name) for name in ("u1", "u2")}
 
 
 def random_integers(
@@ -29,7 +29,7 @@ def random_integers(
     ----------
     shape : tuple of int
         Shape of the result.
-    dtype : {"u1", "u2", "i1", "i2"}
+    dtype : {"u1", "u2"}
         NumPy's name of the type.
     rng : numpy.random.Generator
         Source of the draws.
@@ -58,7 +58,7 @@ def random_integers(
 
 
 def bernoulli_draws(
-    probability: NDArray[Any], rng: np.random.Generator
+    probability: NDArray[Any], rng: np.random.Generator, *, dtype: Any = None
 ) -> NDArray[Any]:
     """Ones with the given probabilities, else zeros.
 
@@ -68,12 +68,14 @@ def bernoulli_draws(
         Probabilities, of any shape.
     rng : numpy.random.Generator
         Source of the draws.
+    dtype : dtype, optional
+        Type of the result; by default the probabilities'.
 
     Returns
     -------
     ndarray
-        Zeros and ones, of the probabilities' shape and type. Probabilities are
-        rounded to multiples of 2⁻¹⁶.
+        Zeros and ones, of the probabilities' shape. Probabilities are rounded to
+        multiples of 2⁻¹⁶.
 
     Examples
     --------
@@ -86,5 +88,5 @@ def bernoulli_draws(
     threshold = np.multiply(probability, 2**16, dtype=np.float32)
     threshold -= 0.5
     drawn = random_integers(threshold.shape, "u2", rng) < threshold
-    result: NDArray[Any] = drawn.astype(probability.dtype)
+    result: NDArray[Any] = drawn.astype(dtype or probability.dtype)
     return result

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sklearn_drm.core.chain import Chain
 from sklearn_drm.core.mean_field import Method, hidden_means
+from sklearn_drm.core.rows import Scaling
 from sklearn_drm.core.units import Array
 
 __all__ = ["MeanFieldInference", "Predictor"]
@@ -75,6 +76,16 @@ class Predictor:
     bias: Array
     variance: Array
     hidden_variance: bool
+
+    def in_units_of(self, scaling: Scaling) -> Predictor:
+        """The same, with output that is not standardised."""
+        scale = scaling.scale.astype(self.weight.dtype)
+        return replace(
+            self,
+            weight=self.weight * scale,
+            bias=scaling.restore(self.bias),
+            variance=self.variance * scale**2,
+        )
 
     def mean(self, inputs: Array) -> Array:
         """Conditional means, (n, n_out)."""

@@ -17,7 +17,7 @@ __all__ = ["Rows", "Scaling", "StandardizedRows", "blocks", "standardized_rows"]
 _COPIED_BYTES = 2**25
 
 # Values of a block of rows; its layers then stay in the processor's cache.
-_BLOCK_VALUES = 2**16
+_BLOCK_VALUES = 2**17
 
 
 @dataclass(frozen=True)

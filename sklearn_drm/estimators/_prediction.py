@@ -172,10 +172,10 @@ class TwoWayPrediction:
         return float(r2_score(truth, prediction, sample_weight=sample_weight))
 
     def _predict(self, view: str, rows: Array, return_std: bool) -> Any:
-        predictor = self.predictors_[view]
         given, wanted = self.model_.x_scaling, self.model_.y_scaling
         if view == "x":
             given, wanted = wanted, given
+        predictor = self.predictors_[view].in_units_of(wanted)
         n_hidden, n_columns = predictor.weight.shape
         mean = np.empty((len(rows), n_columns), dtype=rows.dtype)
         std = np.empty_like(mean) if return_std else None
@@ -184,11 +184,10 @@ class TwoWayPrediction:
         for block in blocks(len(rows), max(sizes)):
             inputs = given.standardize(rows[block])
             if std is None:
-                mean[block] = wanted.restore(predictor.mean(inputs))
+                mean[block] = predictor.mean(inputs)
                 continue
-            part, variance = predictor.mean_and_variance(inputs)
-            mean[block] = wanted.restore(part)
-            std[block] = np.sqrt(variance) * wanted.scale
+            mean[block], variance = predictor.mean_and_variance(inputs)
+            std[block] = np.sqrt(variance)
         return mean if std is None else (mean, std)
 
     def _sample(

@@ -215,12 +215,12 @@ def _as_network(predictor: Any, model: RelationalModel) -> FeedForward:
 
 def _importances(network: FeedForward, read_out: Array, rows: Array) -> Array:
     """Mean squared change of the output without a unit, over its variance."""
-    first = logistic(rows @ network.weights[0] + network.biases[0])
+    first = logistic(rows @ network.weights[0], network.biases[0])
 
     def output(hidden: Array) -> Array:
         layers = zip(network.weights[1:-1], network.biases[1:-1], strict=True)
         for weight, bias in layers:
-            hidden = logistic(hidden @ weight + bias)
+            hidden = logistic(hidden @ weight, bias)
         result: Array = hidden @ read_out
         return result
 

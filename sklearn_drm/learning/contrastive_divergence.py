@@ -127,7 +127,9 @@ class ContrastiveDivergence:
     n_gibbs_steps: int = 3
     n_mean_field_iter: int = 5
     clamp: str = "none"
-    optimizer: Optimizer = field(default_factory=partial(Adam, dtype="float32"))
+    optimizer: Optimizer = field(
+        default_factory=partial(Adam, stride=4, dtype="float32")
+    )
 
     def __post_init__(self) -> None:
         chain = self.model.chain

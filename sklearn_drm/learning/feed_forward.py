@@ -59,8 +59,7 @@ class FeedForward:
         hidden = x
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             activation = hidden @ weight
-            activation += bias
-            hidden = logistic(activation)
+            hidden = logistic(activation, bias, out=activation)
         return hidden
 
     @property
@@ -191,8 +190,7 @@ def gradient(
         network.weights[:-1], network.biases[:-1], strict=True
     ):
         activation = hidden @ layer_weight
-        activation += bias
-        hidden = logistic(activation)
+        hidden = logistic(activation, bias, out=activation)
         # The slope is silenced together with the hidden means that it contains.
         slope = 1 - hidden
         if dropout:
@@ -257,18 +255,18 @@ def dropout_factor(
     """
     if rng is None:
         raise ValueError("Dropout needs a random generator.")
-    n_bits, dropped = _dropped_values(share)
-    values = random_integers(shape, f"u{n_bits // 8}", rng)
-    factor: Array = (values >= dropped).astype(dtype)
-    factor *= 2**n_bits / (2**n_bits - dropped)
+    kind, dropped, gain = _dropped_values(share)
+    factor: Array = (random_integers(shape, kind, rng) >= dropped).astype(dtype)
+    factor *= gain
     return factor
 
 
 @lru_cache
-def _dropped_values(share: float) -> tuple[int, int]:
-    """Bits of a draw, and how many of its values stand for a dropped one."""
+def _dropped_values(share: float) -> tuple[str, int, float]:
+    """Type of a draw, how many of its values are dropped ones, factor of the others."""
     # Few random bits a value: a fraction of the time of one float each.
     error = abs(round(share * 2**8) / 2**8 - share)
     n_bits = 8 if error <= 0.02 * min(share, 1 - share) else 16
     # The largest share still keeps something, which then stands for all.
-    return n_bits, min(round(share * 2**n_bits), 2**n_bits - 1)
+    dropped = min(round(share * 2**n_bits), 2**n_bits - 1)
+    return f"u{n_bits // 8}", dropped, 2**n_bits / (2**n_bits - dropped)

@@ -200,7 +200,7 @@ def descend(
                     "finite. Lower learning_rate."
                 )
             rate = schedule.step_size(done / n_updates)
-            vector += optimizer.step(ascent, rate, out=ascent)
+            vector += optimizer.step(ascent, rate)
             if project is not None:
                 project()
             done += 1

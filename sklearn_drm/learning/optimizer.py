@@ -68,9 +68,10 @@ class Adam:
     epsilon : float, default=1e-8
         Added to the root of the second moment.
     stride : int, default=1
-        After the first 32 steps the root is taken at one in so many, and wherever a
-        step would be larger than a fresh root allows: roots and divisions take most
-        of a step's time, and the second moment changes slowly. Needs β₁² < β₂.
+        After the first 32 steps the second moment decays, and its root is taken, at
+        one in so many, or where the learning rate has moved by 1 %: roots and
+        divisions take most of a step's time, and change slowly. The steps between
+        go by the last root, and none is larger than Adam allows. Needs β₁² < β₂.
     dtype : str, optional
         Type of the moments; by default the gradient's. Steps need fewer digits than
         the parameters to which they are added: with "float32" a step for parameters
@@ -106,6 +107,10 @@ class Adam:
         self.stride = stride
         self.dtype = dtype
         self.n_steps = 0
+        # At the last root: the number of steps and the learning rate.
+        self._n_steps_then, self._rate_then = 0, 0.0
+        # Sum of the squared gradients' weights in the second moment.
+        self._total = 0.0
         self._state: tuple[Array, Array, Array, Array] | None = None
 
     def step(
@@ -121,56 +126,63 @@ class Adam:
             Step size.
         out : ndarray of shape (n_parameters,), optional
             Where to write the increment; may be the gradient itself. By default an
-            array that is reused at the next call.
+            array of the moments' type that is reused at the next call.
 
         Returns
         -------
         ndarray of shape (n_parameters,)
             Increment to add.
         """
-        dtype = np.dtype(self.dtype or gradient.dtype)
-        if dtype != gradient.dtype:
-            increment = np.empty_like(gradient) if out is None else out
-            np.copyto(increment, self._step(gradient.astype(dtype), learning_rate))
-            return increment
-        return self._step(gradient, learning_rate, out)
-
-    def _step(
-        self, gradient: Array, learning_rate: float, out: Array | None = None
-    ) -> Array:
         if self._state is None:
+            like = gradient.astype(self.dtype or gradient.dtype)
             self._state = (
-                np.zeros_like(gradient),
-                np.zeros_like(gradient),
-                np.empty_like(gradient),
-                np.empty_like(gradient),
+                np.zeros_like(like),
+                np.zeros_like(like),
+                np.empty_like(like),
+                like,
             )
-        self.n_steps += 1
-        # The moments are kept without their factors 1 − β: fewer passes over memory.
         first, second, precision, buffer = self._state
+        if gradient.dtype != first.dtype:
+            np.copyto(buffer, gradient)
+            gradient = buffer
+        increment = buffer if out is None or out.dtype != first.dtype else out
+        self.n_steps += 1
+        fresh = self._needs_root(learning_rate)
+        # The moments are kept without their factors 1 − β: fewer passes over memory.
         first *= self.beta_1
         first += gradient
-        second *= self.beta_2
+        if fresh:
+            decay = self.beta_2 ** (self.n_steps - self._n_steps_then)
+            second *= decay
+            self._total *= decay
+            self._n_steps_then, self._rate_then = self.n_steps, learning_rate
         np.multiply(gradient, gradient, out=buffer)
         second += buffer
-        # Those factors and both bias corrections enter through two scalars.
-        root = float(np.sqrt((1 - self.beta_2) / (1 - self.beta_2**self.n_steps)))
-        scale = (1 - self.beta_1) / (1 - self.beta_1**self.n_steps)
-        increment = buffer if out is None else out
-        fresh = self.n_steps <= _EVERY_STEP or self.n_steps % self.stride == 0
+        self._total += 1.0
+        if fresh:
+            # Those factors, both bias corrections and the learning rate are scalars.
+            scale = (1 - self.beta_1) / (1 - self.beta_1**self.n_steps)
+            root = float(np.sqrt(self._total))
+            np.sqrt(second, out=precision)
+            precision += self.epsilon * root
+            np.divide(learning_rate * scale * root, precision, out=precision)
+        np.multiply(first, precision, out=increment)
         if not fresh:
-            np.multiply(first, precision, out=increment)
             # A gradient where there was none for long: old roots would divide it by
             # next to nothing.
-            largest = self._largest_step / scale
-            fresh = not (increment.max() <= largest and increment.min() >= -largest)
-        if fresh:
-            np.sqrt(second, out=precision)
-            precision += self.epsilon / root
-            np.divide(1 / root, precision, out=precision)
-            np.multiply(first, precision, out=increment)
-        increment *= learning_rate * scale
-        return increment
+            largest = learning_rate * self._largest_step
+            np.clip(increment, -largest, largest, out=increment)
+        if out is None or out is increment:
+            return increment
+        np.copyto(out, increment)
+        return out
+
+    def _needs_root(self, learning_rate: float) -> bool:
+        return (
+            self.n_steps <= _EVERY_STEP
+            or self.n_steps % self.stride == 0
+            or abs(learning_rate - self._rate_then) > 0.01 * self._rate_then
+        )
 
     @property
     def _largest_step(self) -> float:
