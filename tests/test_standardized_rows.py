@@ -55,12 +55,13 @@ def test_rows_read_later_are_those_read_at_once(data):
     for _ in range(data.draw(st.integers(0, 3))):
         numbers = st.lists(st.integers(0, len(now) - 1), min_size=1, max_size=20)
         chosen = np.array(data.draw(numbers))
-        later, now = later.take(chosen), now[chosen]
+        later, now = later.part(chosen), now[chosen]
     assert later.shape == now.shape and len(later) == len(now)
     index = data.draw(st.integers(0, len(now) - 1))
     assert np.array_equal(later[:], now)
     assert np.array_equal(later[index : index + 2], now[index : index + 2])
     assert np.array_equal(later[np.array([index])], now[[index]])
+    assert np.array_equal(later.take(np.array([index]), axis=0), now[[index]])
 
 
 @pytest.mark.parametrize("fine_tune", ["separate", "joint", None])

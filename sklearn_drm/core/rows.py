@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -136,7 +136,11 @@ class StandardizedRows:
         where = index if self._chosen is None else self._chosen[index]
         return self._scaling.standardize(self._rows[where])
 
-    def take(self, rows: Array) -> StandardizedRows:
+    def take(self, rows: Array, axis: Literal[0]) -> Array:
+        """Some of the rows; as that of an array, which is faster than its index."""
+        return self[rows]
+
+    def part(self, rows: Array) -> StandardizedRows:
         """Some of the rows, still not read."""
         chosen = rows if self._chosen is None else self._chosen[rows]
         return StandardizedRows(self._rows, self._scaling, chosen)

@@ -51,7 +51,7 @@ class Views:
 
 
 def _take(view: Rows, rows: Array) -> Rows:
-    return view[rows] if isinstance(view, np.ndarray) else view.take(rows)
+    return view[rows] if isinstance(view, np.ndarray) else view.part(rows)
 
 
 def held_out_rows(

@@ -304,7 +304,9 @@ def pretrain(
             if mass <= 0:
                 continue
             rate = learning_rate * (1 - 0.9 * done / (n_epochs * n_batches))
-            total += mass * trainer.update(x[rows], y[rows], share / mass, rate, rng)
+            total += mass * trainer.update(
+                x.take(rows, axis=0), y.take(rows, axis=0), share / mass, rate, rng
+            )
             done += 1
         losses.append(float(total / weight.sum()))
         stop = False

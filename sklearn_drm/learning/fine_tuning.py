@@ -35,8 +35,8 @@ _MAX_GRADIENT_NORM = 100.0
 
 _WARM_UP = 0.1
 
-# At one in so many updates the averaged parameters and Adam's roots follow.
-_STRIDE = 4
+# At one in so many updates Adam's roots and the averaged parameters follow.
+_STRIDE, _AVERAGE_STRIDE = 4, 8
 
 
 def tuning_optimizer() -> Adam:
@@ -175,7 +175,7 @@ def descend(
     if optimizer is None:
         optimizer = tuning_optimizer()
     history = History()
-    average = ParameterAverage(vector, schedule.decay, stride=_STRIDE)
+    average = ParameterAverage(vector, schedule.decay, stride=_AVERAGE_STRIDE)
     best, best_score, stale = vector.copy(), -np.inf, 0
 
     def outcome() -> Array:
@@ -300,8 +300,8 @@ def tune_network(
         share = None if weight is None else weight[rows] / mass
         loss = gradient(
             tuned,
-            x[rows],
-            y[rows] if every else y[rows][:, columns],
+            x.take(rows, axis=0),
+            y.take(rows, axis=0) if every else y[rows][:, columns],
             share,
             ascent,
             link=link,
@@ -425,8 +425,8 @@ def tune_joint(
         for chain, out, source, goal, start, target in directions:
             loss += add_prediction_gradient(
                 chain,
-                source[rows],
-                goal[rows],
+                source.take(rows, axis=0),
+                goal.take(rows, axis=0),
                 share,
                 out,
                 initial=start,
