@@ -22,7 +22,7 @@ from tests.test_ggdrm import two_views
 def test_blocks_are_a_partition_in_order(n_rows, width):
     parts = [np.arange(n_rows)[block] for block in blocks(n_rows, width)]
     assert np.array_equal(np.concatenate([np.arange(0), *parts]), np.arange(n_rows))
-    assert all(len(part) * width <= max(width, 2**16) for part in parts)
+    assert all(len(part) * width <= max(width, 2**17) for part in parts)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
