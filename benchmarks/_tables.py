@@ -273,6 +273,7 @@ def describe_run(script: str, argv: Sequence[str], threads: int) -> dict[str, An
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": f"python benchmarks/{script} {shlex.join(names)}".rstrip(),
         "processor": _processor(),
+        "vector_instructions": _vector_instructions(),
         "cores": os.cpu_count(),
         "threads": threads,
         "system": f"{platform.system()} {platform.machine()}",
@@ -293,8 +294,9 @@ def write_results(path: Path, results: dict[str, Any], text: str) -> None:
     versions = ", ".join(f"{name} {value}" for name, value in run["versions"].items())
     head = (
         f"# {run['benchmark']}\n\n"
-        f"{run['date']}; {run['processor']}, {run['cores']} cores, linear algebra on "
-        f"{run['threads']} thread(s); {run['system']}; {versions}.\n\n"
+        f"{run['date']}; {run['processor']}, {run['cores']} cores, NumPy with "
+        f"{run['vector_instructions']}, linear algebra on {run['threads']} thread(s); "
+        f"{run['system']}; {versions}.\n\n"
         f"    {run['command']}\n\n"
     )
     path.with_suffix(".md").write_text(head + text.strip() + "\n", encoding="utf-8")
@@ -307,3 +309,9 @@ def _processor() -> str:
         lines = []
     names = [line.split(":", 1)[1] for line in lines if line.startswith("model name")]
     return names[0].strip() if names else platform.processor() or platform.machine()
+
+
+def _vector_instructions() -> str:
+    """The widest set that NumPy uses here, by its own name."""
+    sets: dict[str, list[str]] = np.show_config(mode="dicts")["SIMD Extensions"]
+    return [*sets["baseline"], *sets.get("found", [])][-1]

@@ -65,6 +65,7 @@ def check_results(path, results, n_tables, scores):
         }
     run = results["run"]
     assert run["processor"] and run["versions"]["numpy"] == np.__version__
+    assert run["vector_instructions"]
     assert str(path.parent) not in path.read_text(encoding="utf-8") + text
 
 

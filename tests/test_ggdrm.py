@@ -536,6 +536,10 @@ def test_bad_input_is_refused():
         model.fit(x, y, groups=[None, *"abcdef" * 4, *range(5)])
     with pytest.raises(ValueError, match="too large"):
         model.fit(np.where(np.arange(4) == 2, 1e300 * x, x), y)
+    single = x.astype(np.float32)
+    single[:, 3] = np.where(np.arange(30) < 10, -3e38, 3e38)
+    with pytest.raises(ValueError, match="Column 3 holds values too large"):
+        model.fit(single, y)
 
 
 def test_what_is_no_dense_table_of_numbers_is_refused():

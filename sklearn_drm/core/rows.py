@@ -53,13 +53,15 @@ class Scaling:
             variance = _block_average(
                 rows, weight, lambda block: np.square(block - location)
             )
-        if not (np.isfinite(location).all() and np.isfinite(variance).all()):
-            column = int(np.argmin(np.isfinite(location) & np.isfinite(variance)))
-            raise ValueError(
-                f"Column {column} holds values too large to standardise; divide it "
-                "by a constant first."
-            )
         scale = np.sqrt(variance)
+        # Differences of values have to fit into the type of the rows.
+        largest = np.finfo(rows.dtype).max / 100
+        possible = (np.abs(location) < largest) & (scale < largest)
+        if not possible.all():
+            raise ValueError(
+                f"Column {int(np.argmin(possible))} holds values too large to "
+                f"standardise in {rows.dtype}; divide it by a constant first."
+            )
         # Below this a column is constant up to rounding.
         smallest = 10 * np.finfo(np.float64).eps * np.abs(location)
         constant = scale <= smallest
