@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_drm import GGDRMRegressor
 from sklearn_drm.core import rows
-from sklearn_drm.core.rows import Scaling, StandardizedRows, blocks
+from sklearn_drm.core.rows import Scaling, StandardizedRows, blocks, picked
 from sklearn_drm.estimators import _training
 from tests.test_ggdrm import two_views
 
@@ -61,7 +61,8 @@ def test_rows_read_later_are_those_read_at_once(data):
     assert np.array_equal(later[:], now)
     assert np.array_equal(later[index : index + 2], now[index : index + 2])
     assert np.array_equal(later[np.array([index])], now[[index]])
-    assert np.array_equal(later.take(np.array([index]), axis=0), now[[index]])
+    for view in (later, now, np.asfortranarray(now), now[::-1][::-1]):
+        assert np.array_equal(picked(view, np.array([index, 0])), now[[index, 0]])
 
 
 @pytest.mark.parametrize("fine_tune", ["separate", "joint", None])

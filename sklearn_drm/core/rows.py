@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from sklearn_drm.core.units import Array
 
-__all__ = ["Rows", "Scaling", "StandardizedRows", "blocks", "standardized_rows"]
+__all__ = [
+    "Rows",
+    "Scaling",
+    "StandardizedRows",
+    "blocks",
+    "picked",
+    "standardized_rows",
+]
 
 # Views up to this many bytes are standardised as a whole: a copy is then cheaper than
 # doing it again in every epoch.
@@ -138,10 +145,6 @@ class StandardizedRows:
         where = index if self._chosen is None else self._chosen[index]
         return self._scaling.standardize(self._rows[where])
 
-    def take(self, rows: Array, axis: Literal[0]) -> Array:
-        """Some of the rows; as that of an array, which is faster than its index."""
-        return self[rows]
-
     def part(self, rows: Array) -> StandardizedRows:
         """Some of the rows, still not read."""
         chosen = rows if self._chosen is None else self._chosen[rows]
@@ -167,8 +170,29 @@ def standardized_rows(rows: Array, scaling: Scaling) -> Rows:
         With the same values.
     """
     if rows.nbytes <= _COPIED_BYTES:
-        return scaling.standardize(rows)
+        # In the order in which batches of rows are read.
+        return np.ascontiguousarray(scaling.standardize(rows))
     return StandardizedRows(rows, scaling)
+
+
+def picked(view: Rows, numbers: Array) -> Array:
+    """Rows of a view, read.
+
+    Parameters
+    ----------
+    view : ndarray or StandardizedRows
+        The view.
+    numbers : ndarray of int
+        Which rows.
+
+    Returns
+    -------
+    ndarray
+        ``view[numbers]``, by the faster ``take`` where that does not copy the view.
+    """
+    if isinstance(view, np.ndarray) and view.flags.c_contiguous:
+        return view.take(numbers, axis=0)
+    return view[numbers]
 
 
 def blocks(n_rows: int, width: int) -> Iterator[slice]:

@@ -12,7 +12,7 @@ from sklearn_drm.core.chain import Chain
 from sklearn_drm.core.draws import bernoulli_draws
 from sklearn_drm.core.gibbs import gibbs_sweep
 from sklearn_drm.core.mean_field import hidden_means
-from sklearn_drm.core.rows import Rows, blocks
+from sklearn_drm.core.rows import Rows, blocks, picked
 from sklearn_drm.core.units import Array, Gaussian
 from sklearn_drm.learning.gradient import (
     set_contrast,
@@ -305,7 +305,7 @@ def pretrain(
                 continue
             rate = learning_rate * (1 - 0.9 * done / (n_epochs * n_batches))
             total += mass * trainer.update(
-                x.take(rows, axis=0), y.take(rows, axis=0), share / mass, rate, rng
+                picked(x, rows), picked(y, rows), share / mass, rate, rng
             )
             done += 1
         losses.append(float(total / weight.sum()))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sklearn_drm.core.chain import mirror
-from sklearn_drm.core.rows import Rows
+from sklearn_drm.core.rows import Rows, picked
 from sklearn_drm.core.units import Array, Units
 from sklearn_drm.learning.contrastive_divergence import (
     DivergenceError,
@@ -293,15 +293,15 @@ def tune_network(
     tuned = network.read_out(columns)
     every = len(columns) == y.shape[1]
     if isinstance(y, np.ndarray) and not every:
-        y, every = y[:, columns], True
+        y, every = np.ascontiguousarray(y[:, columns]), True
     ascent = tuned.zeros_like()
 
     def gradient_of(rows: Array, mass: float) -> tuple[float, Array]:
         share = None if weight is None else weight[rows] / mass
         loss = gradient(
             tuned,
-            x.take(rows, axis=0),
-            y.take(rows, axis=0) if every else y[rows][:, columns],
+            picked(x, rows),
+            picked(y, rows) if every else y[rows][:, columns],
             share,
             ascent,
             link=link,
@@ -425,8 +425,8 @@ def tune_joint(
         for chain, out, source, goal, start, target in directions:
             loss += add_prediction_gradient(
                 chain,
-                source.take(rows, axis=0),
-                goal.take(rows, axis=0),
+                picked(source, rows),
+                picked(goal, rows),
                 share,
                 out,
                 initial=start,
