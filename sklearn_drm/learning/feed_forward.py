@@ -214,9 +214,11 @@ def gradient(
         np.subtract(y, error, out=error)
         loss = 0.5 * float(weight @ np.einsum("nk,nk->n", error, error))
         error *= weight[:, None]
+    # A product with ones takes half of the time of a sum over rows.
+    ones = np.ones(len(x), dtype=error.dtype)
     for index in range(len(network.weights) - 1, -1, -1):
         np.matmul(inputs[index].T, error, out=out.weights[index])
-        error.sum(axis=0, out=out.biases[index])
+        np.matmul(ones, error, out=out.biases[index])
         if index:
             error = error @ network.weights[index].T
             error *= kept[index - 1]
