@@ -65,6 +65,16 @@ def test_rows_read_later_are_those_read_at_once(data):
         assert np.array_equal(picked(view, np.array([index, 0])), now[[index, 0]])
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_picking_rows_does_not_copy_the_view(order):
+    view = np.zeros((20_000, 50), order=order)
+    tracemalloc.start()
+    picked(view, np.arange(10))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < view.nbytes / 10
+
+
 @pytest.mark.parametrize("fine_tune", ["separate", "joint", None])
 @pytest.mark.parametrize("target", [None, slice(1, 3)])
 def test_a_fit_of_rows_read_later_is_the_same(fine_tune, target, monkeypatch):
