@@ -569,6 +569,19 @@ def test_huge_values_are_learned_or_refused():
     assert np.isfinite(model.fit(x, 1e30 * y).predict_x(1e30 * y)).all()
 
 
+@pytest.mark.parametrize("fine_tune", ["separate", None])
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_predictions_and_their_errors_have_the_units_of_the_view(fine_tune, scale):
+    x, y = (view.astype(np.float32) for view in two_views(200))
+    model = GGDRMRegressor(random_state=0, **{**QUICK, "fine_tune": fine_tune})
+    mean, std = model.fit(x, y).predict_y(x, return_std=True)
+    unit = np.float32(scale)
+    scaled = model.fit(x, unit * y).predict_y(x, return_std=True)
+    np.testing.assert_allclose(scaled[0] / unit, mean, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(scaled[1] / unit, std, rtol=1e-3)
+    np.testing.assert_array_equal(model.predict_y(x), scaled[0])
+
+
 def test_constant_columns_are_predicted_as_such():
     x, y = two_views(100)
     x[:, 1], y[:, 2] = 7.5, -3.25

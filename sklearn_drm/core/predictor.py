@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from sklearn_drm.core.chain import Chain
 from sklearn_drm.core.mean_field import Method, hidden_means
-from sklearn_drm.core.rows import Scaling
 from sklearn_drm.core.units import Array
 
 __all__ = ["MeanFieldInference", "Predictor"]
@@ -77,29 +76,17 @@ class Predictor:
     variance: Array
     hidden_variance: bool
 
-    def in_units_of(self, scaling: Scaling) -> Predictor:
-        """The same, with output that is not standardised."""
-        scale = scaling.scale.astype(self.weight.dtype)
-        return replace(
-            self,
-            weight=self.weight * scale,
-            bias=scaling.restore(self.bias),
-            variance=self.variance * scale**2,
-        )
-
     def mean(self, inputs: Array) -> Array:
         """Conditional means, (n, n_out)."""
         output: Array = self.hidden(inputs) @ self.weight
         output += self.bias
         return output
 
-    def mean_and_variance(self, inputs: Array) -> tuple[Array, Array]:
-        """Conditional means and variances, each (n, n_out)."""
-        means = self.hidden(inputs)
-        output = means @ self.weight + self.bias
-        if not self.hidden_variance:
-            return output, np.broadcast_to(self.variance, output.shape)
-        return output, self.variance + self.hidden_spread(means)
+    def variance_given(self, means: Array) -> Array:
+        """Variance of the output given hidden means (n, J); (n, n_out)."""
+        if self.hidden_variance:
+            return self.variance + self.hidden_spread(means)
+        return np.broadcast_to(self.variance, (len(means), len(self.variance)))
 
     def sample(self, inputs: Array, n_samples: int, rng: np.random.Generator) -> Array:
         """Draws of the output, (n_samples, n, n_out).

@@ -61,8 +61,9 @@ class Scaling:
                 rows, weight, lambda block: np.square(block - location)
             )
         scale = np.sqrt(variance)
-        # Differences of values have to fit into the type of the rows.
-        largest = np.finfo(rows.dtype).max / 100
+        # Differences of values, and weights in units of the scale, have to fit into the
+        # type of the rows.
+        largest = np.finfo(rows.dtype).max / 1e6
         possible = (np.abs(location) < largest) & (scale < largest)
         if not possible.all():
             raise ValueError(
