@@ -232,7 +232,7 @@ def affine_map(
     mean, std : ndarray of shape (n, d)
         Predictions, around which the function is tried.
     tolerance : float > 0
-        Departure from the affine map, relative to its spread over the trial
+        Departure from the affine map, relative to a column's spread over the trial
         points, that still counts as rounding.
 
     Notes
@@ -260,8 +260,10 @@ def affine_map(
     image = image.reshape(len(basis) + len(trial), -1).astype(np.float64)
     offset, seen = image[0], image[len(basis) :]
     matrix = image[1 : len(basis)] - offset
-    allowed = tolerance * np.abs(seen - offset).max()
-    allowed += 64 * np.finfo(np.float64).eps * np.abs(image).max()
-    if np.abs(trial @ matrix + offset - seen).max() > allowed:
+    # Column by column: one in small units may bend while another is straight.
+    allowed = tolerance * np.abs(seen - offset).max(axis=0)
+    summands = np.abs(trial) @ (np.abs(matrix) + np.abs(offset)) + np.abs(offset)
+    allowed += 64 * np.finfo(np.float64).eps * summands.max(axis=0)
+    if (np.abs(trial @ matrix + offset - seen).max(axis=0) > allowed).any():
         return None
     return AffineMap(matrix, offset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,9 @@ def to_onnx(
         value = _transformed(graph, value, source)
     scaling = chain_model.x_scaling
     value = graph.op("Sub", value, graph.constant(scaling.location, np.float64))
-    value = graph.op("Div", value, graph.constant(scaling.scale, np.float64))
+    # Constant columns become 0, whatever they hold.
+    scale = np.where(scaling.constant, np.inf, scaling.scale)
+    value = graph.op("Div", value, graph.constant(scale, np.float64))
     value = graph.cast(value, dtype)
     value = _predicted(graph, value, regressor.predictors_[direction])
     value = graph.cast(value, np.float64)
@@ -414,7 +417,10 @@ def _linear(step: Any, width: int, shape: tuple[int, ...]) -> tuple[Array, Array
     rows = np.vstack([np.zeros((1, width)), np.eye(width)])
     if getattr(step, "_is_linear_map", False) and np.prod(shape) == width:
         rows = rows.reshape(-1, *shape)
-    image = np.asarray(step.transform(rows), dtype=np.float64)
+    with warnings.catch_warnings():
+        # A step that was fitted on a data frame misses the columns' names.
+        warnings.filterwarnings("ignore", message=".*valid feature names")
+        image = np.asarray(step.transform(rows), dtype=np.float64)
     return image[1:] - image[0], image[0]
 
 

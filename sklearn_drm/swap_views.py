@@ -33,6 +33,7 @@ from sklearn_drm.views import (
     takes_return_std,
     trailing_shape,
     transforms_view,
+    unchanged_on_error,
 )
 
 __all__ = ["SwapViews"]
@@ -162,16 +163,17 @@ class SwapViews(
         arguments = fit_arguments(
             self, "estimator", {"sample_weight": sample_weight, "groups": groups}
         )
-        X = self._checked_x(X, reset=True)
-        set_target_names(self, y)
-        y = self._checked_y(y)
-        check_consistent_length(X, y)
-        self.y_shape_ = trailing_shape(y)
-        self.n_outputs_ = int(np.prod(self.y_shape_, dtype=int))
-        fitted = seeded(self.estimator, self.random_state)
-        data = callback_data(X, y, sample_weight)
-        with propagated(self, fitted, "estimator", data):
-            self.estimator_ = fitted.fit(self._as_columns(y), X, **arguments)
+        with unchanged_on_error(self):
+            X = self._checked_x(X, reset=True)
+            set_target_names(self, y)
+            y = self._checked_y(y)
+            check_consistent_length(X, y)
+            self.y_shape_ = trailing_shape(y)
+            self.n_outputs_ = int(np.prod(self.y_shape_, dtype=int))
+            fitted = seeded(self.estimator, self.random_state)
+            data = callback_data(X, y, sample_weight)
+            with propagated(self, fitted, "estimator", data):
+                self.estimator_ = fitted.fit(self._as_columns(y), X, **arguments)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:

@@ -40,6 +40,7 @@ from sklearn_drm.views import (
     set_target_names,
     takes_images,
     takes_return_std,
+    unchanged_on_error,
 )
 
 __all__ = ["TwoViewRegressor"]
@@ -232,27 +233,28 @@ class TwoViewRegressor(
         arguments = fit_arguments(
             self, "regressor", {"sample_weight": sample_weight, "groups": groups}
         )
-        X, y = rows_of(X), rows_of(y)
-        if len(X.shape) > 1:  # else a transformer's business, or an error below
-            validate_data(self, counted(X), reset=True, skip_check_array=True)
-        memory = check_memory(self.memory)
-        draw = self.random_state
-        x_rows, self._x_view = fit_view(
-            seeded(self.x_transformer, draw), X, "x", self, memory
-        )
-        y_rows, self._y_view = fit_view(
-            seeded(self.y_transformer, draw), y, "y", self, memory
-        )
-        check_consistent_length(x_rows, y_rows)
-        self.x_transformer_ = self._x_view.transformer
-        self.y_transformer_ = self._y_view.transformer
-        self.x_shape_, self.y_shape_ = self._x_view.shape, self._y_view.shape
-        self.n_outputs_ = self._y_view.width
-        set_target_names(self, y)
-        regressor = seeded(self.regressor, draw)
-        data = callback_data(X, y, sample_weight)
-        with propagated(self, regressor, "regressor", data):
-            self.regressor_ = regressor.fit(x_rows, y_rows, **arguments)
+        with unchanged_on_error(self):
+            X, y = rows_of(X), rows_of(y)
+            if len(X.shape) > 1:  # else a transformer's business, or an error below
+                validate_data(self, counted(X), reset=True, skip_check_array=True)
+            memory = check_memory(self.memory)
+            draw = self.random_state
+            x_rows, self._x_view = fit_view(
+                seeded(self.x_transformer, draw), X, "x", self, memory
+            )
+            y_rows, self._y_view = fit_view(
+                seeded(self.y_transformer, draw), y, "y", self, memory
+            )
+            check_consistent_length(x_rows, y_rows)
+            self.x_transformer_ = self._x_view.transformer
+            self.y_transformer_ = self._y_view.transformer
+            self.x_shape_, self.y_shape_ = self._x_view.shape, self._y_view.shape
+            self.n_outputs_ = self._y_view.width
+            set_target_names(self, y)
+            regressor = seeded(self.regressor, draw)
+            data = callback_data(X, y, sample_weight)
+            with propagated(self, regressor, "regressor", data):
+                self.regressor_ = regressor.fit(x_rows, y_rows, **arguments)
         return self
 
     def predict(

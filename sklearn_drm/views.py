@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -31,6 +32,25 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 def only_if(check: Callable[[Any], bool]) -> Callable[[_Method], _Method]:
     """scikit-learn's ``available_if``, keeping the method's type."""
     return cast(Callable[[_Method], _Method], available_if(check))
+
+
+@contextmanager
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """Leave an estimator as it was where what is done meanwhile fails.
+
+    Also where it is interrupted. Only its attributes are put back: what these hold
+    must be replaced, not changed. Those of scikit-learn's callbacks stay, since it
+    takes them down itself.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        now = vars(estimator)
+        before |= {name: now[name] for name in now if "callback" in name}
+        now.clear()
+        now.update(before)
+        raise
 
 
 def rows_of(view: Any) -> Any:
@@ -139,20 +159,26 @@ def fit_arguments(owner: Any, role: str, given: Mapping[str, Any]) -> dict[str, 
         routed = process_routing(owner, "fit", **given)
         return dict(routed[role].fit)
     inner = getattr(owner, role)
+    # A search takes whatever the estimator in it does.
+    accepts = inspect.signature(inner.fit).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepts):
+        return given
     for name in given:
         if not has_fit_parameter(inner, name):
             raise ValueError(
                 f"{type(inner).__name__}.fit takes no {name}: fit without it, or "
                 f"use a {role} whose fit does."
             )
-    return dict(given)
+    return given
 
 
 def flat_r2(
     true: ArrayLike, predicted: ArrayLike, sample_weight: ArrayLike | None
 ) -> float:
     """scikit-learn's R², uniform average, over views of any shape."""
-    true, predicted = np.asarray(true), np.asarray(predicted)
+    # In double precision: squares of large or small values leave single precision.
+    true = np.asarray(true, dtype=np.float64)
+    predicted = np.asarray(predicted, dtype=np.float64)
     n_rows = true.shape[0]
     return float(
         r2_score(

@@ -174,7 +174,7 @@ class Stopper(Counter):
 def test_a_callback_ends_a_phase_and_leaves_a_model(fine_tune):
     pytest.importorskip("sklearn.callback")
     x, y = two_views()
-    options = {"n_hidden_units": 8, "pretrain_epochs": 6, "fine_tune_epochs": 30}
+    options = {"n_hidden_units": 50, "pretrain_epochs": 6, "fine_tune_epochs": 30}
     model = GGDRMRegressor(fine_tune=fine_tune, random_state=0, **options)
     model.set_callbacks(Stopper(4)).fit(x, y)
     n_epochs = {phase: len(losses) for phase, losses in model.loss_curve_.items()}

@@ -32,7 +32,8 @@ class LogPartition:
         estimates; each has a standard error of about ``standard_error``.
     standard_error : float
         Larger of the two runs' standard errors, from the spread of the weights; 0
-        where the value is exact.
+        where the value is exact. It is that of the ends: where they lie apart, the
+        estimate between them may be wrong by half the width of the bracket.
     """
 
     estimate: float

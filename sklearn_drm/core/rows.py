@@ -36,7 +36,8 @@ class Scaling:
     location, scale : ndarray of shape (n_units,)
         Training mean and standard deviation; scale is 1 for a constant column.
     constant : ndarray of bool of shape (n_units,)
-        Columns that had one value in training; predicted as that value.
+        Columns that had one value in training: predicted as that value, whatever
+        else they hold counts for nothing.
     """
 
     location: Array
@@ -77,7 +78,7 @@ class Scaling:
         return cls(location, scale, constant)
 
     def standardize(self, rows: Array) -> Array:
-        """(rows − location)/scale, in the data type of the rows."""
+        """(rows − location)/scale, in the type of the rows; 0 in constant columns."""
         # Taking the location off in two parts keeps columns with a large mean exact
         # in float32, without a copy in float64.
         high = self.location.astype(rows.dtype)
@@ -85,6 +86,9 @@ class Scaling:
         if rows.dtype != self.location.dtype:
             result -= (self.location - high).astype(rows.dtype)
         result /= self.scale.astype(rows.dtype)
+        if self.constant.any():
+            # Nothing was learned of it, and its unit is unknown.
+            result[:, self.constant] = 0
         return result
 
     def restore(self, rows: Array) -> Array:

@@ -27,7 +27,7 @@ from sklearn_drm.core.model import mirror as mirror_model
 from sklearn_drm.core.predictor import MeanFieldInference
 from sklearn_drm.core.rows import Scaling, blocks
 from sklearn_drm.core.units import Array, Bernoulli, Categorical, Units
-from sklearn_drm.estimators._fitting import ChainFitting, unchanged_on_error
+from sklearn_drm.estimators._fitting import ChainFitting
 from sklearn_drm.estimators._parameters import (
     check_parameters,
     counted_rows,
@@ -37,7 +37,7 @@ from sklearn_drm.estimators._progress import callback_data, with_callbacks
 from sklearn_drm.estimators._training import Views
 from sklearn_drm.learning.parameters import flatten_chain
 from sklearn_drm.learning.relation import RelationTraining
-from sklearn_drm.views import check_names, set_target_names
+from sklearn_drm.views import check_names, set_target_names, unchanged_on_error
 
 __all__ = ["ChainClassifier", "identity_scaling"]
 
@@ -350,7 +350,9 @@ class ChainClassifier(ChainFitting):
         again = hasattr(self, "model_")
         if classes is not None:
             classes = np.unique(np.asarray(classes))
-            if again and not np.array_equal(classes, self.classes_):
+            # With several labels they are the columns of y.
+            known = not again or self._multilabel
+            if not known and not np.array_equal(classes, self.classes_):
                 raise ValueError(
                     f"classes={classes!r} is not what the first call of partial_fit "
                     f"was given: {self.classes_!r}."

@@ -18,6 +18,7 @@ from sklearn_drm.core.exact import enumeration_cost, log_likelihood
 from sklearn_drm.core.gibbs import sample_chain
 from sklearn_drm.core.mean_field import hidden_means, lower_bound
 from sklearn_drm.core.model import RelationalModel, mirror
+from sklearn_drm.core.rows import blocks
 from sklearn_drm.core.units import Array
 from sklearn_drm.estimators._prediction import TwoWayPrediction
 from sklearn_drm.estimators._threads import small_products_on_one_thread
@@ -73,10 +74,11 @@ class JointDensity(TwoWayPrediction):
         Returns
         -------
         ndarray of shape (n,)
-            Natural-log densities in the units passed to ``fit``. Exact where the
-            transfer matrices of the hidden layers have at most 2²⁰ entries;
-            otherwise a mean-field lower bound minus the annealed estimate of log Z
-            (see :meth:`log_partition` for its error), and approximate.
+            Natural-log densities in the units passed to ``fit``. Exact for small
+            chains: one hidden layer of at most 20 units, two of 10 each. With one
+            hidden layer of any size and both views, exact but for the annealed
+            estimate of log Z (see :meth:`log_partition` for its bracket). Otherwise a
+            mean-field lower bound minus that estimate.
 
         Raises
         ------
@@ -86,8 +88,10 @@ class JointDensity(TwoWayPrediction):
         Notes
         -----
         The density is that of the chain. With ``fine_tune="separate"`` the chain
-        stays as it was pre-trained; joint fine-tuning serves the conditional means,
-        not the density.
+        stays as it was pre-trained, by default for one epoch of contrastive
+        divergence, after which the density hardly knows which rows belong together:
+        for densities see ``fine_tune=None`` and ``pretrain_epochs``. Joint
+        fine-tuning serves the conditional means, not the density.
         """
         check_is_fitted(self)
         if X is None and y is None:
@@ -218,15 +222,20 @@ class JointDensity(TwoWayPrediction):
         self, model: RelationalModel, rows: Array, targets: Array | None = None
     ) -> tuple[Array, ...]:
         inference = self._inference()
-        return hidden_means(
-            model.chain,
-            rows,
-            targets,
-            n_iter=inference["n_iter"],
-            damping=inference["damping"],
-            method=inference["method"],
-            initial=model.means,
-        )
+        widest = max(layer.n_units for layer in model.chain.units)
+        parts = [
+            hidden_means(
+                model.chain,
+                rows[block],
+                None if targets is None else targets[block],
+                n_iter=inference["n_iter"],
+                damping=inference["damping"],
+                method=inference["method"],
+                initial=model.means,
+            )
+            for block in blocks(len(rows), widest)
+        ]
+        return tuple(np.concatenate(layer) for layer in zip(*parts, strict=True))
 
     def _inference(self) -> dict[str, Any]:
         n_iter = self.n_mean_field_iter

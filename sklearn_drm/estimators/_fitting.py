@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from copy import copy, deepcopy
 from dataclasses import replace
@@ -42,11 +42,11 @@ from sklearn_drm.learning.fine_tuning import (
     tune_network,
     tuning_optimizer,
 )
-from sklearn_drm.learning.optimizer import Adam
+from sklearn_drm.learning.optimizer import Adafactor
 from sklearn_drm.learning.parameters import flatten_chain
 from sklearn_drm.views import check_names, set_target_names
 
-__all__ = ["ChainFitting", "unchanged_on_error"]
+__all__ = ["ChainFitting"]
 
 # Updates of fine-tuning, alone and with context windows, which are learned sooner.
 _N_UPDATES, _N_UPDATES_STACKED = 3500, 2500
@@ -57,25 +57,6 @@ _WEIGHT_SCALE = 0.3
 
 # Rows over which partial_fit averages residual variances.
 _VARIANCE_ROWS = 1000
-
-
-@contextmanager
-def unchanged_on_error(estimator: Any) -> Iterator[None]:
-    """Leave an estimator as it was where what is done meanwhile fails.
-
-    Also where it is interrupted. Only its attributes are put back: what these hold
-    must be replaced, not changed. Those of scikit-learn's callbacks stay, since it
-    takes them down itself.
-    """
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        now = vars(estimator)
-        before |= {name: now[name] for name in now if "callback" in name}
-        now.clear()
-        now.update(before)
-        raise
 
 
 class ChainFitting(JointDensity):
@@ -101,7 +82,7 @@ class ChainFitting(JointDensity):
     warm_start: bool
     verbose: int
     _networks: tuple[FeedForward, FeedForward] | None
-    _optimizers: dict[str, Adam]
+    _optimizers: dict[str, tuple[Array, Adafactor]]
     _trainer: ContrastiveDivergence
     _variance_rows: int = 0
     # Set for the length of a fit where somebody looks.
@@ -448,13 +429,26 @@ class ChainFitting(JointDensity):
                 dropout=self.dropout,
                 input_dropout=self._input_dropout(train),
                 columns=columns,
-                optimizer=self._optimizers.setdefault(view, tuning_optimizer()),
+                optimizer=self._optimizer(
+                    view, columns, network.read_out(columns).shapes
+                ),
                 validation=validation,
                 progress=self._progress(view, schedule.n_epochs),
             )
             if held is not None:
                 self.validation_scores_.setdefault(view, []).extend(history.scores)
             self._record(view, history.losses)
+
+    def _optimizer(
+        self, name: str, columns: Array, shapes: Sequence[tuple[int, int]] = ()
+    ) -> Adafactor:
+        """The state of the last fit where that tuned the same columns, or none."""
+        if name in self._optimizers:
+            before, optimizer = self._optimizers[name]
+            if np.array_equal(before, columns):
+                return optimizer
+        self._optimizers[name] = columns, tuning_optimizer(shapes)
+        return self._optimizers[name][1]
 
     def _tune_joint(
         self,
@@ -496,7 +490,7 @@ class ChainFitting(JointDensity):
             input_dropout=self._input_dropout(train),
             x_target=targets["x"],
             y_target=targets["y"],
-            optimizer=self._optimizers.setdefault("joint", tuning_optimizer()),
+            optimizer=self._optimizer("joint", np.concatenate([*targets.values()])),
             score=score,
             progress=self._progress("joint", schedule.n_epochs),
         )

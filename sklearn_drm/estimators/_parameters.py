@@ -105,7 +105,7 @@ def row_weights(sample_weight: Any, n_rows: int, dtype: Any) -> Array | None:
     if weight.ndim == 0:
         weight = np.full(n_rows, weight)
     weight = check_array(
-        weight, ensure_2d=False, dtype=dtype, input_name="sample_weight"
+        weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
     )
     if weight.shape != (n_rows,):
         raise ValueError(
@@ -117,7 +117,10 @@ def row_weights(sample_weight: Any, n_rows: int, dtype: Any) -> Array | None:
         )
     # Equal weights take the faster way of None. Their size counts for nothing, and
     # their sum must not overflow.
-    return None if (weight == weight[0]).all() else weight / weight.max()
+    if (weight == weight[0]).all():
+        return None
+    scaled: Array = (weight / weight.max()).astype(dtype)
+    return scaled
 
 
 def counted_rows(

@@ -6,7 +6,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import r2_score
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -15,7 +14,7 @@ from sklearn_drm.core.predictor import Predictor
 from sklearn_drm.core.rows import blocks
 from sklearn_drm.core.units import Array
 from sklearn_drm.estimators._parameters import target_columns
-from sklearn_drm.views import check_names
+from sklearn_drm.views import check_names, flat_r2
 
 __all__ = ["TwoWayPrediction"]
 
@@ -147,7 +146,7 @@ class TwoWayPrediction:
         columns = target_columns(self.y_target, self.n_outputs_, "y_target")
         prediction = self._as_columns(self.predict_y(X))[:, columns]
         truth = self._read_y(y)[:, columns]
-        return float(r2_score(truth, prediction, sample_weight=sample_weight))
+        return flat_r2(truth, prediction, sample_weight)
 
     def score_x(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² of ``predict_x``, averaged over the target columns.
@@ -169,7 +168,7 @@ class TwoWayPrediction:
         columns = target_columns(self.x_target, self.n_features_in_, "x_target")
         truth = self._read_x(X)[:, columns]
         prediction = self.predict_x(y)[:, columns]
-        return float(r2_score(truth, prediction, sample_weight=sample_weight))
+        return flat_r2(truth, prediction, sample_weight)
 
     def _predict(self, view: str, rows: Array, return_std: bool) -> Any:
         given, wanted = self.model_.x_scaling, self.model_.y_scaling
@@ -204,7 +203,7 @@ class TwoWayPrediction:
 
     @staticmethod
     def _check_count(name: str, value: Any) -> None:
-        if not isinstance(value, Integral) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name} must be a positive int; got {value!r}.")
 
     def _sampling_generator(self, random_state: Any) -> np.random.Generator:

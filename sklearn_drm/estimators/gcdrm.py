@@ -47,14 +47,14 @@ class GCDRMClassifier(
     pretrain_epochs : int, default=30
         Passes of pre-training over the rows.
     pretrain_learning_rate : float, default=0.01
-        Initial step size of pre-training (Adam); it falls linearly to a tenth.
+        Initial step size of pre-training (Adafactor); it falls linearly to a tenth.
     n_gibbs_steps : int, default=5
         k of contrastive divergence.
     fine_tune_epochs : int, default=30
         Largest number of passes of fine-tuning.
     learning_rate : float, default=0.005
-        Largest step size of fine-tuning (Adam); it rises to it over the first tenth
-        of the updates and falls along a cosine after that.
+        Largest step size of fine-tuning (Adafactor), reached after the first tenth
+        of the updates; it falls along a cosine after that.
     batch_size : int or "auto", default="auto"
         Rows in a batch. "auto": one for every 150 rows, but no fewer than 20 and no
         more than 100.

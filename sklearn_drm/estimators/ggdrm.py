@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.metadata_routing import UNUSED
 
-from sklearn_drm.estimators._fitting import ChainFitting, unchanged_on_error
+from sklearn_drm.estimators._fitting import ChainFitting
 from sklearn_drm.estimators._parameters import check_parameters
 from sklearn_drm.estimators._progress import (
     CallbackSupport,
@@ -15,6 +15,7 @@ from sklearn_drm.estimators._progress import (
     with_callbacks,
 )
 from sklearn_drm.versioned import VersionedState
+from sklearn_drm.views import unchanged_on_error
 
 __all__ = ["GGDRMRegressor"]
 
@@ -46,7 +47,7 @@ class GGDRMRegressor(
     pretrain_epochs : int, default=1
         Passes of contrastive divergence over the rows.
     pretrain_learning_rate : float, default=0.003
-        Initial step size of pre-training (Adam); it falls linearly to a tenth.
+        Initial step size of pre-training (Adafactor); it falls linearly to a tenth.
     n_gibbs_steps : int, default=1
         k of contrastive divergence. One is enough before fine-tuning; where the chain
         itself is to predict, be sampled or give densities, 3 to 10 with more epochs
@@ -56,8 +57,8 @@ class GGDRMRegressor(
         2500 where ``x_target`` or ``y_target`` leaves columns out, but no fewer than
         12 and no more than 60; twice as many with ``fine_tune="joint"``.
     learning_rate : float, default=0.01
-        Largest step size of fine-tuning (Adam); it rises to it over the first tenth
-        of the updates and falls along a cosine after that.
+        Largest step size of fine-tuning (Adafactor), reached after the first tenth
+        of the updates; it falls along a cosine after that.
     batch_size : int or "auto", default="auto"
         Rows in a batch. "auto": one for every 150 rows, but no fewer than 20 and no
         more than 100, so that few rows too give enough updates in an epoch.

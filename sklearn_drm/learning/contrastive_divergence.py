@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,9 +15,9 @@ from sklearn_drm.core.rows import Rows, blocks, picked
 from sklearn_drm.core.units import Array, Gaussian
 from sklearn_drm.learning.gradient import (
     set_contrast,
-    uncentre_increment,
+    uncentre,
 )
-from sklearn_drm.learning.optimizer import Adam, Optimizer, clip_norm
+from sklearn_drm.learning.optimizer import Adafactor, DivergenceError, Optimizer
 from sklearn_drm.learning.parameters import FlatChain, restored
 
 __all__ = [
@@ -36,26 +35,10 @@ SIGMA_RANGE = (0.1, 1.6)
 
 _LOG_VARIANCE_RANGE = tuple(2 * np.log(SIGMA_RANGE))
 
-_MAX_GRADIENT_NORM = 10.0
 _OFFSET_DECAY = 0.99
 
-
-class DivergenceError(ArithmeticError):
-    """Raised when a fit no longer has finite parameters.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_drm import DivergenceError, GGDRMRegressor
-    >>> rng = np.random.default_rng(0)
-    >>> x = rng.standard_normal((200, 3)).astype(np.float32)
-    >>> model = GGDRMRegressor(pretrain_learning_rate=1e30, random_state=0)
-    >>> try:
-    ...     model.fit(x, x)
-    ... except DivergenceError as error:
-    ...     print("Lower the step size:", "pretrain_learning_rate" in str(error))
-    Lower the step size: True
-    """
+# Second moments of the gradients follow at one in so many updates.
+_STRIDE = 8
 
 
 def guard_log_variance(chain: Chain) -> None:
@@ -107,8 +90,8 @@ class ContrastiveDivergence:
     clamp : {"none", "alternate"}, default="none"
         Negative phase with both ends free, or with x and y clamped in turn, which
         follows the gradient of log p(y|x) + log p(x|y).
-    optimizer : Optimizer, default=Adam()
-        Turns gradients into steps.
+    optimizer : Optimizer, optional
+        Turns gradients into steps; by default Adafactor.
 
     Notes
     -----
@@ -127,12 +110,11 @@ class ContrastiveDivergence:
     n_gibbs_steps: int = 3
     n_mean_field_iter: int = 5
     clamp: str = "none"
-    optimizer: Optimizer = field(
-        default_factory=partial(Adam, stride=4, dtype="float32")
-    )
+    optimizer: Optimizer | None = None
 
     def __post_init__(self) -> None:
         chain = self.model.chain
+        self._optimizer = self.optimizer or Adafactor(self.model.shapes, stride=_STRIDE)
         self.gradient = self.model.zeros_like()
         self.means: list[Array] = [
             layer.mean(np.zeros((1, layer.n_units), dtype=layer.bias.dtype))[0]
@@ -216,16 +198,15 @@ class ContrastiveDivergence:
             expected=averaged,
         )
         self._add_to_gradient(x, y, weight, rng)
-        norm = clip_norm(self.gradient.vector, _MAX_GRADIENT_NORM)
-        if not np.isfinite(norm):
+        try:
+            increment = self._optimizer.step(self.gradient.vector, learning_rate)
+        except DivergenceError:
             raise DivergenceError(
                 "Contrastive divergence diverged: the gradient is not finite after "
                 f"{self.n_updates} updates. Lower pretrain_learning_rate."
-            )
-        increment = self.gradient.vector
-        self.optimizer.step(increment, learning_rate, out=increment)
-        uncentre_increment(self.gradient.chain, self.offsets)
-        np.add(self.model.vector, self.gradient.vector, out=self.model.vector)
+            ) from None
+        np.add(self.model.vector, increment, out=self.model.vector)
+        uncentre(chain, increment, self.offsets)
         guard_log_variance(chain)
         self.n_updates += 1
         distance = x - state[0]

@@ -67,6 +67,14 @@ class FeedForward:
         """Units per layer, input first."""
         return [self.weights[0].shape[0], *(bias.size for bias in self.biases)]
 
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Shapes of the layers in the vector: weights, and the bias as a last row."""
+        return [
+            (n_in + 1, n_out)
+            for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True)
+        ]
+
     def read_out(self, columns: Array) -> FeedForward:
         """A copy that has only some of the outputs."""
         sizes = [*self.sizes[:-1], len(columns)]

@@ -11,13 +11,17 @@ from sklearn_drm.core.chain import mirror
 from sklearn_drm.core.rows import Rows, picked
 from sklearn_drm.core.units import Array, Units
 from sklearn_drm.learning.contrastive_divergence import (
-    DivergenceError,
     batches,
     guard_log_variance,
 )
 from sklearn_drm.learning.feed_forward import FeedForward, forward, gradient
 from sklearn_drm.learning.multi_prediction import add_prediction_gradient
-from sklearn_drm.learning.optimizer import Adam, ParameterAverage, clip_norm
+from sklearn_drm.learning.optimizer import (
+    Adafactor,
+    DivergenceError,
+    Optimizer,
+    ParameterAverage,
+)
 from sklearn_drm.learning.parameters import FlatChain, restored
 
 __all__ = [
@@ -30,18 +34,26 @@ __all__ = [
     "tuning_optimizer",
 ]
 
-# Loose: only a burst of a diverging fit is this large.
-_MAX_GRADIENT_NORM = 100.0
-
 _WARM_UP = 0.1
 
-# At one in so many updates Adam's roots and the averaged parameters follow.
+# At one in so many updates the second moments and the averaged parameters follow.
 _STRIDE, _AVERAGE_STRIDE = 4, 8
 
 
-def tuning_optimizer() -> Adam:
-    """Adam with a short memory of the gradients' size, for phases of few updates."""
-    return Adam(beta_2=0.98, stride=_STRIDE, dtype="float32")
+def tuning_optimizer(shapes: Sequence[tuple[int, int]] = ()) -> Adafactor:
+    """Adafactor with a short memory of the gradients' size, for few updates.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple of int, default=()
+        Shapes of the matrices at the front of the parameter vector.
+
+    Returns
+    -------
+    Adafactor
+        Before its first step.
+    """
+    return Adafactor(shapes, beta_2=0.98, stride=_STRIDE)
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Schedule:
     batch_size : int
         Rows in a batch.
     learning_rate : float
-        Largest step size of Adam.
+        Largest step size.
     n_iter_no_change : int
         Passes without a gain of ``tol`` in the validation score that end it.
     tol : float
@@ -129,13 +141,13 @@ def descend(
     weight: Array | None,
     schedule: Schedule,
     rng: np.random.Generator,
+    optimizer: Optimizer,
     *,
-    optimizer: Adam | None = None,
     score: Callable[[], float] | None = None,
     project: Callable[[], None] | None = None,
     progress: Callable[[int, History], bool | None] | None = None,
 ) -> History:
-    """Adam over shuffled batches with averaged parameters and early stopping.
+    """Ascent over shuffled batches with averaged parameters and early stopping.
 
     Parameters
     ----------
@@ -152,8 +164,8 @@ def descend(
         Length and step sizes.
     rng : numpy.random.Generator
         Source of the shuffles.
-    optimizer : Adam, optional
-        State to go on from; a fresh one by default.
+    optimizer : Optimizer
+        Turns gradients into steps; goes on from its state.
     score : callable, optional
         Validation score of the current parameters; higher is better.
     project : callable, optional
@@ -172,8 +184,6 @@ def descend(
     DivergenceError
         When the loss or the gradient is not finite.
     """
-    if optimizer is None:
-        optimizer = tuning_optimizer()
     history = History()
     average = ParameterAverage(vector, schedule.decay, stride=_AVERAGE_STRIDE)
     best, best_score, stale = vector.copy(), -np.inf, 0
@@ -193,14 +203,16 @@ def descend(
             if mass <= 0:
                 continue
             loss, ascent = gradient_of(rows, mass)
-            norm = clip_norm(ascent, _MAX_GRADIENT_NORM)
-            if not (np.isfinite(loss) and np.isfinite(norm)):
+            rate = schedule.step_size(done / n_updates)
+            try:
+                if not np.isfinite(loss):
+                    raise DivergenceError("The loss is not finite.")
+                vector += optimizer.step(ascent, rate)
+            except DivergenceError as error:
                 raise DivergenceError(
                     f"Fine-tuning diverged in epoch {epoch + 1}: the loss is not "
                     "finite. Lower learning_rate."
-                )
-            rate = schedule.step_size(done / n_updates)
-            vector += optimizer.step(ascent, rate)
+                ) from error
             if project is not None:
                 project()
             done += 1
@@ -251,7 +263,7 @@ def tune_network(
     dropout: float = 0.0,
     input_dropout: float = 0.0,
     columns: Array | None = None,
-    optimizer: Adam | None = None,
+    optimizer: Optimizer | None = None,
     validation: tuple[Array, Array, Array | None] | None = None,
     progress: Callable[[int, History], bool | None] | None = None,
 ) -> History:
@@ -277,8 +289,8 @@ def tune_network(
         Share of input values set to zero.
     columns : ndarray of int, optional
         Outputs that count; the read-out of the others is left as it is.
-    optimizer : Adam, optional
-        State to go on from.
+    optimizer : Optimizer, optional
+        State to go on from; by default that of :func:`tuning_optimizer`.
     validation : tuple of three ndarray, optional
         Input, target and weights (None: equal) of the held-out rows.
     progress : callable, optional
@@ -342,7 +354,7 @@ def tune_network(
         weight,
         schedule,
         rng,
-        optimizer=optimizer,
+        optimizer or tuning_optimizer(tuned.shapes),
         score=score,
         progress=tell,
     )
@@ -365,7 +377,7 @@ def tune_joint(
     input_dropout: float = 0.0,
     x_target: slice | Array = slice(None),
     y_target: slice | Array = slice(None),
-    optimizer: Adam | None = None,
+    optimizer: Optimizer | None = None,
     score: Callable[[], float] | None = None,
     progress: Callable[[int, History], bool | None] | None = None,
 ) -> History:
@@ -389,8 +401,8 @@ def tune_joint(
         As in :func:`add_prediction_gradient`.
     x_target, y_target : slice or index array
         Columns that count.
-    optimizer : Adam, optional
-        State to go on from.
+    optimizer : Optimizer, optional
+        State to go on from; by default that of :func:`tuning_optimizer`.
     score : callable, optional
         Validation score of the current parameters.
     progress : callable, optional
@@ -446,7 +458,8 @@ def tune_joint(
         weight,
         schedule,
         rng,
-        optimizer=optimizer,
+        # The two directions differ in size at the same weight: no moments of rows.
+        optimizer or tuning_optimizer(),
         score=score,
         project=lambda: guard_log_variance(model.chain),
         progress=progress,

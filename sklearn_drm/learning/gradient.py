@@ -13,7 +13,7 @@ __all__ = [
     "set_contrast",
     "add_statistics",
     "centre_gradient",
-    "uncentre_increment",
+    "uncentre",
 ]
 
 
@@ -199,13 +199,15 @@ def centre_gradient(gradient: Chain, offsets: Sequence[Array]) -> None:
         weight -= left.T @ right
 
 
-def uncentre_increment(increment: Chain, offsets: Sequence[Array]) -> None:
-    """Map an increment of the centred parameters to the standard ones, in place.
+def uncentre(chain: Chain, increment: Array, offsets: Sequence[Array]) -> None:
+    """Correct the biases of a chain after an increment of its centred parameters.
 
     Parameters
     ----------
-    increment : Chain
-        Increment of weights, centred biases and log-variances.
+    chain : Chain
+        The model, to which the increment was added; its biases are changed in place.
+    increment : ndarray of shape (n_parameters,)
+        Increment of all parameters, the weights first.
     offsets : sequence of ndarray, each of shape (n_l,)
         As in :func:`centre_gradient`.
 
@@ -213,6 +215,9 @@ def uncentre_increment(increment: Chain, offsets: Sequence[Array]) -> None:
     -----
     Δc_l = Δc_l' − ΔW_lᵀ o_{l−1} − ΔW_{l+1} o_{l+1}.
     """
-    for index, weight in enumerate(increment.weights):
-        increment.units[index].bias[...] -= weight @ offsets[index + 1]
-        increment.units[index + 1].bias[...] -= offsets[index] @ weight
+    start = 0
+    for index, weight in enumerate(chain.weights):
+        change = increment[start : start + weight.size].reshape(weight.shape)
+        chain.units[index].bias[...] -= change @ offsets[index + 1]
+        chain.units[index + 1].bias[...] -= offsets[index] @ change
+        start += weight.size

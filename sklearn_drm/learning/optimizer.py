@@ -2,25 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
 from sklearn_drm.core.units import Array
 
-__all__ = ["Adam", "GradientAscent", "Optimizer", "ParameterAverage", "clip_norm"]
+__all__ = [
+    "Adafactor",
+    "DivergenceError",
+    "GradientAscent",
+    "Optimizer",
+    "ParameterAverage",
+]
 
 # First steps of a phase, at each of which everything is brought up to date.
-_EVERY_STEP = 32
+_EVERY_STEP = 16
+
+# Largest root mean square of a gradient, and largest of a single parameter, where the
+# second moments lead to expect 1.
+_LARGEST, _LARGEST_SINGLE = 1.2, 5.0
+
+# Second moments of a row or column are at least this part of the mean.
+_SMALLEST = 1e-8
+
+# Added to the root of the second moments of single parameters.
+_EPSILON = 1e-8
+
+
+class DivergenceError(ArithmeticError):
+    """Raised when a fit no longer has finite parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_drm import DivergenceError, GGDRMRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((200, 3)).astype(np.float32)
+    >>> model = GGDRMRegressor(pretrain_learning_rate=1e30, random_state=0)
+    >>> try:
+    ...     model.fit(x, x)
+    ... except DivergenceError as error:
+    ...     print("Lower the step size:", "pretrain_learning_rate" in str(error))
+    Lower the step size: True
+    """
 
 
 class Optimizer(Protocol):
     """Turns a gradient into an increment."""
 
-    def step(
-        self, gradient: Array, learning_rate: float, *, out: Array | None = None
-    ) -> Array:
-        """Increment in the direction of the gradient."""
+    def step(self, gradient: Array, learning_rate: float) -> Array:
+        """Increment in the direction of the gradient.
+
+        Parameters
+        ----------
+        gradient : ndarray of shape (n_parameters,)
+            Direction of ascent; may be overwritten.
+        learning_rate : float > 0
+            Step size.
+
+        Returns
+        -------
+        ndarray of shape (n_parameters,)
+            Increment to add; may change at the next call.
+
+        Raises
+        ------
+        DivergenceError
+            When the gradient is not finite.
+        """
         ...
 
 
@@ -35,160 +86,192 @@ class GradientAscent:
     array([ 0.1, -1. ])
     """
 
-    def step(
-        self, gradient: Array, learning_rate: float, *, out: Array | None = None
-    ) -> Array:
-        """Increment in the direction of the gradient.
-
-        Parameters
-        ----------
-        gradient : ndarray of shape (n_parameters,)
-            Direction of ascent.
-        learning_rate : float > 0
-            Step size.
-        out : ndarray of shape (n_parameters,), optional
-            Where to write the increment; may be the gradient itself.
-
-        Returns
-        -------
-        ndarray of shape (n_parameters,)
-            Increment to add.
-        """
-        increment: Array = np.multiply(gradient, learning_rate, out=out)
-        return increment
+    def step(self, gradient: Array, learning_rate: float) -> Array:
+        """See :meth:`Optimizer.step`; the gradient is overwritten."""
+        if not np.isfinite(np.dot(gradient, gradient)):
+            raise DivergenceError("The gradient is not finite.")
+        gradient *= learning_rate
+        return gradient
 
 
-class Adam:
-    """Adaptive moment estimation; its state takes its size from the first step.
+class Adafactor:
+    """Adam whose second moments of a matrix are those of its rows and columns.
 
     Parameters
     ----------
+    shapes : sequence of tuple of int, default=()
+        Shapes of the matrices at the front of the parameter vector. Parameters behind
+        them have second moments of their own, as in Adam.
     beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
-        Decay of the first and second moment.
-    epsilon : float, default=1e-8
-        Added to the root of the second moment.
+        Decay of the first and second moments.
     stride : int, default=1
-        After the first 32 steps the second moment decays, and its root is taken, at
-        one in so many, or where the learning rate has moved by 1 %: roots and
-        divisions take most of a step's time, and change slowly. The steps between
-        go by the last root, and none is larger than Adam allows. Needs β₁² < β₂.
-    dtype : str, optional
-        Type of the moments; by default the gradient's. Steps need fewer digits than
-        the parameters to which they are added: with "float32" a step for parameters
-        in double precision takes 0.6 of the time. Its error is some 10⁻⁶ rates.
-        Gradients must then stay below 10¹⁹.
+        After the first 16 steps the second moments, and the learning rate unless it
+        doubles or halves, are brought up to date at one in so many: they change slowly.
+
+    Attributes
+    ----------
+    n_steps : int
+        Steps so far.
+
+    Notes
+    -----
+    With R_i and C_j the averages over the steps of the sums of the squared gradients
+    over the rows and the columns of a matrix, and S the sum of either, the second
+    moment of an element is R_i C_j / S, no row's and no column's below 10⁻⁸ of the
+    mean. A gradient is divided by the root of those of the steps before, and cut where
+    it is larger than they lead to expect: as a whole to 1.2 times that, by its root
+    mean square, and before that single parameters to five times. Only then it is
+    averaged over steps and taken into the second moments. So a step needs few passes
+    over the parameters, is the same in any unit of the gradient, and a burst neither
+    moves far nor is remembered for long.
 
     References
     ----------
-    D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015,
-    algorithm 1.
+    N. Shazeer, M. Stern, "Adafactor: adaptive learning rates with sublinear memory
+    cost", ICML 2018, algorithm 2 and section 6; D. Kingma, J. Ba, "Adam: a method for
+    stochastic optimization", ICLR 2015.
 
     Examples
     --------
     The first step has the size of the learning rate, whatever the gradient's:
 
     >>> import numpy as np
-    >>> from sklearn_drm.learning.optimizer import Adam
-    >>> Adam().step(np.array([1e-3, -10.0]), 0.1).round(6)
+    >>> from sklearn_drm.learning.optimizer import Adafactor
+    >>> Adafactor().step(np.array([1e-3, -10.0]), 0.1).round(6)
     array([ 0.099999, -0.1     ])
+    >>> Adafactor([(2, 1)]).step(np.array([0.1, -10.0]), 0.1).round(6)
+    array([ 0.099997, -0.1     ])
     """
 
     def __init__(
         self,
+        shapes: Sequence[tuple[int, int]] = (),
+        *,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
-        epsilon: float = 1e-8,
         stride: int = 1,
-        dtype: str | None = None,
     ) -> None:
+        self.shapes = list(shapes)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
-        self.epsilon = epsilon
         self.stride = stride
-        self.dtype = dtype
         self.n_steps = 0
-        # At the last root: the number of steps and the learning rate.
-        self._n_steps_then, self._rate_then = 0, 0.0
-        # Sum of the squared gradients' weights in the second moment.
-        self._total = 0.0
-        self._state: tuple[Array, Array, Array, Array] | None = None
+        # Of the second moments: when they were brought up to date, and their weight.
+        self._n_steps_then, self._total = 0, 0.0
 
-    def step(
-        self, gradient: Array, learning_rate: float, *, out: Array | None = None
-    ) -> Array:
-        """Increment in the direction of the gradient.
+    def step(self, gradient: Array, learning_rate: float) -> Array:
+        """See :meth:`Optimizer.step`; the gradient is overwritten."""
+        # What overflows is found, and refused, in the next gradient.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._step(gradient, learning_rate)
 
-        Parameters
-        ----------
-        gradient : ndarray of shape (n_parameters,)
-            Direction of ascent.
-        learning_rate : float > 0
-            Step size.
-        out : ndarray of shape (n_parameters,), optional
-            Where to write the increment; may be the gradient itself. By default an
-            array of the moments' type that is reused at the next call.
-
-        Returns
-        -------
-        ndarray of shape (n_parameters,)
-            Increment to add.
-        """
-        if self._state is None:
-            like = gradient.astype(self.dtype or gradient.dtype)
-            self._state = (
-                np.zeros_like(like),
-                np.zeros_like(like),
-                np.empty_like(like),
-                like,
-            )
-        first, second, precision, buffer = self._state
-        if gradient.dtype != first.dtype:
-            np.copyto(buffer, gradient)
-            gradient = buffer
-        increment = buffer if out is None or out.dtype != first.dtype else out
+    def _step(self, gradient: Array, learning_rate: float) -> Array:
         self.n_steps += 1
-        fresh = self._needs_root(learning_rate)
-        # The moments are kept without their factors 1 − β: fewer passes over memory.
+        if self.n_steps == 1:
+            self._begin(gradient, learning_rate)
+        elif not 0.5 * self._rate < learning_rate < 2 * self._rate:
+            self._set_factors(learning_rate)
+        # The learning rate and 1 − β₁ are part of the factors.
+        gradient *= self._factors
+        self._cut(gradient)
+        first = self._first
         first *= self.beta_1
         first += gradient
-        if fresh:
-            decay = self.beta_2 ** (self.n_steps - self._n_steps_then)
-            second *= decay
-            self._total *= decay
-            self._n_steps_then, self._rate_then = self.n_steps, learning_rate
-        np.multiply(gradient, gradient, out=buffer)
-        second += buffer
-        self._total += 1.0
-        if fresh:
-            # Those factors, both bias corrections and the learning rate are scalars.
-            scale = (1 - self.beta_1) / (1 - self.beta_1**self.n_steps)
-            root = float(np.sqrt(self._total))
-            np.sqrt(second, out=precision)
-            precision += self.epsilon * root
-            np.divide(learning_rate * scale * root, precision, out=precision)
-        np.multiply(first, precision, out=increment)
-        if not fresh:
-            # A gradient where there was none for long: old roots would divide it by
-            # next to nothing.
-            largest = learning_rate * self._largest_step
-            np.clip(increment, -largest, largest, out=increment)
-        if out is None or out is increment:
-            return increment
-        np.copyto(out, increment)
-        return out
+        if self._is_due():
+            self._follow(gradient, learning_rate)
+        correction = 1 / (1 - self.beta_1**self.n_steps)
+        if correction < 1 + 1e-3:
+            return first
+        increment: Array = np.multiply(first, correction, out=gradient)
+        return increment
 
-    def _needs_root(self, learning_rate: float) -> bool:
-        return (
-            self.n_steps <= _EVERY_STEP
-            or self.n_steps % self.stride == 0
-            or abs(learning_rate - self._rate_then) > 0.01 * self._rate_then
-        )
+    def _begin(self, gradient: Array, learning_rate: float) -> None:
+        """Second moments of the first gradient."""
+        largest = float(np.abs(gradient).max(initial=0.0))
+        if not np.isfinite(largest):
+            raise DivergenceError("The gradient is not finite.")
+        self._first = np.zeros_like(gradient)
+        self._factors = np.empty_like(gradient)
+        self._n_in_matrices = sum(n * m for n, m in self.shapes)
+        # Of every matrix: sums of squares over its rows and columns, and its second
+        # moments, a scalar times a vector times another.
+        self._sums = [(np.zeros(n), np.zeros(m)) for n, m in self.shapes]
+        self._rest_sums = np.zeros(len(gradient) - self._n_in_matrices)
+        # As if the gradient had been divided by its largest value.
+        largest = largest or 1.0
+        self._moments = [(largest**2, np.ones(n), np.ones(m)) for n, m in self.shapes]
+        self._rest_factors = np.full(self._rest_sums.shape, 1 / largest)
+        self._follow(gradient / largest, learning_rate)
 
-    @property
-    def _largest_step(self) -> float:
-        """Bound of |step| / learning rate after many steps, by Cauchy and Schwarz."""
-        spread = (1 - self.beta_2) * (1 - self.beta_1**2 / self.beta_2)
-        return (1 - self.beta_1) / float(np.sqrt(spread))
+    def _is_due(self) -> bool:
+        if self.n_steps <= _EVERY_STEP:
+            # The first gradient was taken in before it was divided.
+            return self.n_steps > 1
+        return self.n_steps % self.stride == 0
+
+    def _cut(self, gradient: Array) -> None:
+        """Cut what is too large, in place, of a gradient times the factors."""
+        size = self._rate * (1 - self.beta_1)
+        rest = gradient[self._n_in_matrices :]
+        whole = float(np.dot(rest, rest))
+        if len(rest):
+            largest = _LARGEST_SINGLE * size
+            np.minimum(rest, largest, out=rest)
+            np.maximum(rest, -largest, out=rest)
+        norm = float(np.dot(gradient, gradient)) ** 0.5
+        if not np.isfinite(whole + norm):
+            raise DivergenceError("The gradient is not finite.")
+        largest = _LARGEST * size * len(gradient) ** 0.5
+        if norm > largest:
+            gradient *= largest / norm
+
+    def _follow(self, gradient: Array, learning_rate: float) -> None:
+        """Take in the squares of a gradient that comes times the factors."""
+        decay = self.beta_2 ** (self.n_steps - self._n_steps_then)
+        self._n_steps_then = self.n_steps
+        self._total = self._total * decay + 1
+        # The factors are made anew, so that their array is free.
+        squares, kind = np.square(gradient, out=self._factors), gradient.dtype
+        start = 0
+        for (rows, columns), (scale, left, right) in zip(
+            self._sums, self._moments, strict=True
+        ):
+            n, m = len(rows), len(columns)
+            matrix = squares[start : start + n * m].reshape(n, m)
+            start += n * m
+            rows *= decay
+            rows += (matrix @ right.astype(kind)) * left * scale
+            columns *= decay
+            columns += (left.astype(kind) @ matrix) * right * scale
+        self._rest_sums *= decay
+        self._rest_sums += squares[start:] / (self._rest_factors * self._rest_factors)
+        self._set_factors(learning_rate)
+
+    def _set_factors(self, learning_rate: float) -> None:
+        """Learning rate times 1 − β₁ over the roots of the second moments."""
+        self._rate = learning_rate
+        size, kind = learning_rate * (1 - self.beta_1), self._factors.dtype
+        start = 0
+        for index, (rows, columns) in enumerate(self._sums):
+            n, m = len(rows), len(columns)
+            total = float(rows.sum())
+            if total > 0:
+                left = rows * (n / total) + _SMALLEST
+                right = columns * (m / total) + _SMALLEST
+                mean = total / (n * m * self._total)
+            else:
+                left, right, mean = np.ones(n), np.ones(m), 1.0
+            self._moments[index] = mean / size / size, left, right
+            by_row = (size / mean**0.5 / np.sqrt(left)).astype(kind)
+            by_column = (1 / np.sqrt(right)).astype(kind)
+            matrix = self._factors[start : start + n * m].reshape(n, m)
+            # Faster than by broadcasting.
+            np.dot(by_row[:, None], by_column[None], out=matrix)
+            start += n * m
+        if start < len(self._factors):
+            roots = np.sqrt(self._rest_sums / self._total) + _EPSILON
+            self._rest_factors = size / roots
+            self._factors[start:] = self._rest_factors
 
 
 class ParameterAverage:
@@ -201,7 +284,7 @@ class ParameterAverage:
     decay : float in [0, 1)
         Decay per update; 0: the average is the last parameters.
     stride : int, default=1
-        After the first 32 updates one in so many is looked at: later ones move
+        After the first 16 updates one in so many is looked at: later ones move
         the parameters too little to look at each.
 
     Attributes
@@ -244,32 +327,3 @@ class ParameterAverage:
         change = np.subtract(vector, self.value, out=scratch)
         change *= 1 - keep
         self.value += change
-
-
-def clip_norm(gradient: Array, max_norm: float) -> float:
-    """Scale a gradient down, in place, to a largest Euclidean norm.
-
-    Parameters
-    ----------
-    gradient : ndarray of shape (n_parameters,)
-        Changed in place where its norm is larger.
-    max_norm : float > 0
-        Largest norm allowed.
-
-    Returns
-    -------
-    float
-        The norm before clipping; nan or inf where the gradient is not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_drm.learning.optimizer import clip_norm
-    >>> gradient = np.array([3.0, 4.0])
-    >>> clip_norm(gradient, 1.0), gradient
-    (5.0, array([0.6, 0.8]))
-    """
-    norm = float(np.sqrt(gradient @ gradient))
-    if max_norm < norm < np.inf:
-        gradient *= max_norm / norm
-    return norm

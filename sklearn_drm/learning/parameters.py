@@ -40,6 +40,11 @@ class FlatChain:
         # The chain reads the vector again.
         self.__dict__.update(flatten_chain(state["chain"]).__dict__)
 
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Shapes of the weights, which come first in the vector."""
+        return [(len(weight), weight.shape[1]) for weight in self.chain.weights]
+
     def zeros_like(self) -> FlatChain:
         """A chain of the same layout, all zero; holds gradients or increments."""
         return _bind(self.chain, np.zeros_like(self.vector))

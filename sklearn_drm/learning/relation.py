@@ -150,5 +150,3 @@ class RelationTraining(ContrastiveDivergence):
         )
         centre_gradient(relation.chain, self.offsets)
         self.gradient.vector[...] += relation.vector
-        # Keeps the norm, which is clipped, in one range whatever the weight.
-        self.gradient.vector[...] *= 1 / (1 + self.relation_weight)

@@ -27,6 +27,9 @@ class _Parser(argparse.ArgumentParser):
         self.exit(_USAGE, f"{self.prog}: error: {line}; see {self.prog} --help\n")
 
 
+_MODEL = "written by fit"
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments.
 
@@ -87,22 +90,42 @@ def build_parser() -> argparse.ArgumentParser:
         "demo",
         parents=[common],
         help="fit and convert a synthetic talking mouth; nothing to download",
+        description="Fit and convert a synthetic talking mouth, made by code, both "
+        "ways, and show it in a report. Takes about a minute.",
     )
     demo.add_argument(
-        "-o", "--output", type=_path, default=Path("sklearn-drm-demo"), metavar="DIR"
+        "-o",
+        "--output",
+        type=_path,
+        default=Path("sklearn-drm-demo"),
+        metavar="DIR",
+        help="folder for what is made (default: sklearn-drm-demo)",
     )
 
     fit = commands.add_parser(
-        "fit", parents=[common, box], help="fit a model on video clips with sound"
+        "fit",
+        parents=[common, box],
+        help="fit a model on video clips with sound",
+        description="Fit a model on video clips of one speaker with sound. It converts "
+        "both ways.",
     )
-    fit.add_argument("clips", type=_path, nargs="+", metavar="CLIP")
+    fit.add_argument(
+        "clips", type=_path, nargs="+", metavar="CLIP", help="video with sound"
+    )
     fit.add_argument(
         "--split",
         type=_path,
         metavar="CSV",
         help="table with columns clip,subset; only clips of subset train are used",
     )
-    fit.add_argument("-o", "--output", type=_file, required=True, metavar="MODEL")
+    fit.add_argument(
+        "-o",
+        "--output",
+        type=_file,
+        required=True,
+        metavar="MODEL",
+        help="the model, such as model.joblib; its report is written beside it",
+    )
     fit.add_argument(
         "--context",
         type=_count,
@@ -127,8 +150,10 @@ def build_parser() -> argparse.ArgumentParser:
         "about the proportion of the training clips: one cut to its words, or a very "
         "short one, is converted wrongly.",
     )
-    speech.add_argument("model", type=_path, metavar="MODEL")
-    speech.add_argument("video", type=_path, metavar="VIDEO")
+    speech.add_argument("model", type=_path, metavar="MODEL", help=_MODEL)
+    speech.add_argument(
+        "video", type=_path, metavar="VIDEO", help="shows the speaker's mouth"
+    )
     speech.add_argument(
         "-o",
         "--output",
@@ -142,9 +167,13 @@ def build_parser() -> argparse.ArgumentParser:
         "speech-to-lips",
         parents=[common, box],
         help="make a video of moving lips for a sound",
+        description="Make a video of moving lips for a sound, which goes with them. "
+        "With --face, --box is the mouth's place in that clip.",
     )
-    lips.add_argument("model", type=_path, metavar="MODEL")
-    lips.add_argument("audio", type=_path, metavar="AUDIO")
+    lips.add_argument("model", type=_path, metavar="MODEL", help=_MODEL)
+    lips.add_argument(
+        "audio", type=_path, metavar="AUDIO", help="sound, or video with sound"
+    )
     lips.add_argument(
         "-o", "--output", type=_file, required=True, metavar="OUT", help="OUT.mp4"
     )
@@ -159,9 +188,13 @@ def build_parser() -> argparse.ArgumentParser:
         "evaluate",
         parents=[common, box],
         help="score a model on clips beside simple baselines",
+        description="Score a model on clips that it was not fitted on, beside the "
+        "training mean and a ridge regression that are stored with it.",
     )
-    evaluate.add_argument("model", type=_path, metavar="MODEL")
-    evaluate.add_argument("clips", type=_path, nargs="+", metavar="CLIP")
+    evaluate.add_argument("model", type=_path, metavar="MODEL", help=_MODEL)
+    evaluate.add_argument(
+        "clips", type=_path, nargs="+", metavar="CLIP", help="video with sound"
+    )
     evaluate.add_argument(
         "--split",
         type=_path,
@@ -171,7 +204,8 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--baselines",
         action="store_true",
-        help="fit two multi-layer perceptrons on subset train as well",
+        help="fit two pairs of multi-layer perceptrons on subset train as well, one "
+        "stopped on rows, one on clips (needs --split)",
     )
     evaluate.add_argument(
         "-o",
@@ -191,7 +225,9 @@ def build_parser() -> argparse.ArgumentParser:
         "compares or builds on, on the same clips; a second run goes on where the "
         "first one stopped",
     )
-    experiment.add_argument("clips", type=_path, nargs="+", metavar="CLIP")
+    experiment.add_argument(
+        "clips", type=_path, nargs="+", metavar="CLIP", help="video with sound"
+    )
     experiment.add_argument(
         "--split",
         type=_path,

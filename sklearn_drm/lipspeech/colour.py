@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 from av.error import FFmpegError
@@ -34,25 +35,29 @@ def colour_frames(
         Red-green-blue pictures; or `grey` itself where the decoded pictures are not
         one to one with it, as when `read_clip` had to repair the clip's timing.
     """
+    colour: Picture | None = None
+    n_found = 0
     try:
-        shown = _decoded(path)[-len(grey) :]
+        for shown, picture in _decoded(path):
+            # A picture is the right one if it is the same grey, to the last bit.
+            if n_found < len(grey) and np.array_equal(shown, grey[n_found]):
+                if colour is None:
+                    colour = np.empty((*grey.shape, 3), np.uint8)
+                colour[n_found] = picture
+                n_found += 1
+            elif n_found:
+                return grey
     except (FFmpegError, ValueError, MemoryError):
         return grey
-    if len(shown) != len(grey):
-        return grey
-    # A picture is the right one if it is the same grey, to the last bit.
-    if not all(np.array_equal(a, b) for (a, _), b in zip(shown, grey, strict=True)):
-        return grey
-    return np.stack([colour for _, colour in shown])
+    return grey if colour is None or n_found < len(grey) else colour
 
 
-def _decoded(path: str | os.PathLike[str]) -> list[tuple[Picture, Picture]]:
+def _decoded(path: str | os.PathLike[str]) -> Iterator[tuple[Picture, Picture]]:
+    """Grey and red-green-blue of one picture after the other."""
     with open_local(path) as container:
-        shown: list[tuple[Picture, Picture]] = []
         turned = None
         for frame in container.decode(video=0):
             # As `read_clip` does it, or the grey pictures would differ.
             turned = turned or upright(container.streams.video[0], frame)
             grey, colour = (frame.to_ndarray(format=f) for f in ("gray", "rgb24"))
-            shown.append((turned(grey), turned(colour)))
-        return shown
+            yield turned(grey), turned(colour)

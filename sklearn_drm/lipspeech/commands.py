@@ -77,7 +77,7 @@ def fit(arguments: Namespace) -> None:
             f"{output}: the model's name must not end in {output.suffix}, the report "
             "beside it does; choose another such as model.joblib"
         )
-    check_output(output, report, inputs=arguments.clips)
+    check_output(output, report, inputs=[*arguments.clips, *_split(arguments)])
     clips = _distinct(arguments.clips)
     if arguments.split is not None:
         subsets = read_split(arguments.split)
@@ -109,11 +109,18 @@ def lips_to_speech(arguments: Namespace) -> None:
     check_output(output, report, inputs=[arguments.model, arguments.video])
     converter = LipSpeechConverter.load(arguments.model)
     settings = _settings(converter, arguments)
-    clip = read_clip(arguments.video)
+    try:
+        clip = read_clip(arguments.video)
+    except ClipError as error:
+        # Its sound is replaced anyway.
+        clip = read_clip(arguments.video, sound="ignore")
+        _note(f"warning: {error}; its pictures are used without the sound")
     _tell_notes(arguments.video, clip)
     paced = clip
     if abs(clip.frame_rate - settings.frame_rate) > 1e-3:
-        paced = read_clip(arguments.video, frame_rate=settings.frame_rate)
+        paced = read_clip(
+            arguments.video, frame_rate=settings.frame_rate, sound="ignore"
+        )
     with _naming(arguments.video):
         lips = lip_images(paced, settings)
     _tell_box(arguments.video, clip, settings)
@@ -126,6 +133,11 @@ def lips_to_speech(arguments: Namespace) -> None:
         write_wav(output, speech.waveform, speech.sample_rate)
     else:
         frames = colour_frames(arguments.video, clip.frames)
+        if frames.ndim == 3:
+            _note(
+                f"{arguments.video}: written in black and white, since its pictures "
+                "had to be brought to even times"
+            )
         write_clip(output, frames, clip.frame_rate, speech.waveform, speech.sample_rate)
     page.write(report)
     print(f"{'sound' if kind == '.wav' else 'video'}: {output}\nreport: {report}")
@@ -150,7 +162,9 @@ def speech_to_lips(arguments: Namespace) -> None:
         with _naming(arguments.face):
             face = lip_images(shown, settings).mean(axis=0)
         _tell_box(arguments.face, shown, settings)
-    waveform, rate, original = _sound_and_lips(arguments.audio, settings)
+    # With a face, the box is where its mouth is.
+    own = settings if arguments.face is None else converter.settings_
+    waveform, rate, original = _sound_and_lips(arguments.audio, own)
     if not len(waveform):
         raise CommandError(f"{arguments.audio}: the sound has no samples")
     with _naming(arguments.audio):
@@ -167,7 +181,8 @@ def evaluate(arguments: Namespace) -> None:
     """Score a converter on test clips."""
     report: Path = arguments.output or arguments.model.with_suffix(".evaluation.html")
     outputs = [report] if arguments.json is None else [report, arguments.json]
-    check_output(*outputs, inputs=[arguments.model, *arguments.clips])
+    inputs = [arguments.model, *arguments.clips, *_split(arguments)]
+    check_output(*outputs, inputs=inputs)
     if arguments.baselines and arguments.split is None:
         raise CommandError("--baselines needs --split, to know the training clips")
     converter = LipSpeechConverter.load(arguments.model)
@@ -254,7 +269,8 @@ def check_output(*outputs: Path, inputs: Sequence[Path] = ()) -> None:
             raise CommandError(f"{output}: is no file; give a file name")
         if os.path.realpath(output) in map(os.path.realpath, outputs[:index]):
             raise CommandError(f"{output}: would be written twice; give two names")
-        folder = output.parent
+        # Of a link, that of the file it leads to.
+        folder = Path(os.path.realpath(output)).parent
         if not folder.is_dir():
             raise CommandError(f"{output}: there is no folder {folder}; make it first")
         try:
@@ -329,6 +345,10 @@ def _box(arguments: Namespace) -> tuple[float, float, float] | None:
     return None if arguments.box == "face" else arguments.box
 
 
+def _split(arguments: Namespace) -> list[Path]:
+    return [] if arguments.split is None else [arguments.split]
+
+
 def _sound_and_lips(
     path: Path, settings: FeatureSettings
 ) -> tuple[NDArray[np.float64], int, NDArray[np.uint8] | None]:
@@ -340,6 +360,14 @@ def _sound_and_lips(
         return waveform, rate, None
     assert clip.waveform is not None and clip.sample_rate is not None
     _tell_notes(path, clip)
+    waveform, rate = read_sound(path)
+    missed = len(waveform) / rate - len(clip.waveform) / clip.sample_rate
+    if missed > 2 / settings.frame_rate:
+        _note(
+            f"{path}: its pictures leave out {missed:.2f} s of its sound; all of the "
+            "sound is converted, and the report shows no lips beside it"
+        )
+        return waveform, rate, None
     try:
         lips = lip_images(clip, settings)
     except ClipError:

@@ -27,6 +27,10 @@ _TEXT_BYTES = bytes([*range(9, 14), 27, *range(32, 127), *range(160, 256)])
 # A decoder that lacks its reference picture starts from a flat mid-grey one.
 _FLAT_DEVIATION = 4.0
 
+# Distance from middle grey within which a flat picture stands for a missing one: a
+# film may begin in black or white.
+_GREY_RANGE = 8.0
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -99,6 +103,10 @@ class _Reader:
         self.container = container
         self.max_seconds = max_seconds
         self.bad_packets = 0
+        # Pictures that an edit list hides, and whether the first is a key frame, on
+        # which those that are shown rest.
+        self.hidden, self.rests_on_hidden = 0, False
+        self.n_video = 0
         self.upright: Upright | None = None
         self.images: list[ByteArray] = []
         self.times: list[float | None] = []
@@ -214,6 +222,11 @@ class _Reader:
                 # The file breaks off; what came before it is kept.
                 self.bad_packets += 1
                 return
+            if packet.stream.type == "video" and packet.size:
+                if not self.n_video:
+                    self.rests_on_hidden = packet.is_keyframe and packet.is_discard
+                self.n_video += 1
+                self.hidden += packet.is_discard
             try:
                 yield from packet.decode()
             except FFmpegError:
@@ -227,7 +240,8 @@ class _Reader:
                 f"{self.path}: no picture could be decoded; the file is damaged or cut"
             )
         rate = _frame_rate(video, self.times)
-        declared = int(video.frames or 0)
+        # The header counts the whole track.
+        declared = int(video.frames or 0) - self.hidden
         if len(self.images) < 0.5 * declared:
             raise ClipError(
                 f"{self.path}: only {len(self.images)} of {declared} frames could be "
@@ -237,7 +251,9 @@ class _Reader:
             notes.append(f"cut: {declared - len(self.images)} frames missing")
         times = _monotonic_times(self.times, rate)
         order = np.argsort(times, kind="stable")
-        start = _first_good(self.images, self.keys, self.corrupt)
+        start = 0
+        if not self.rests_on_hidden:
+            start = _first_good(self.images, self.keys, self.corrupt)
         if start >= len(order):
             raise ClipError(f"{self.path}: every frame is damaged")
         if start:
@@ -314,7 +330,8 @@ def _first_good(images: list[ByteArray], keys: list[bool], corrupt: list[bool]) 
         # Codecs that do not mark key frames.
         return 0
     start = good.index(True)
-    if _deviation(images[start]) < _FLAT_DEVIATION:
+    grey = abs(float(images[start].mean()) - 128) < _GREY_RANGE
+    if grey and _deviation(images[start]) < _FLAT_DEVIATION:
         later = [i for i in range(start, len(images)) if good[i]]
         typical = float(np.median([_deviation(images[i]) for i in later]))
         if typical >= 2 * _FLAT_DEVIATION:
