@@ -24,7 +24,7 @@ def pictures(n_frames=60):
     return np.broadcast_to(waves, (n_frames, 48, 64)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("colour", [0, 16, 235, 255])
+@pytest.mark.parametrize("colour", [0, 255])
 def test_a_film_may_begin_in_black_or_white(colour, tmp_path):
     # The encoder sets its second key frame after 250 frames.
     frames = pictures(260).copy()

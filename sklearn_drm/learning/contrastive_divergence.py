@@ -87,9 +87,6 @@ class ContrastiveDivergence:
         k: sweeps from the data to the model's samples.
     n_mean_field_iter : int, default=5
         Sweeps of the positive phase.
-    clamp : {"none", "alternate"}, default="none"
-        Negative phase with both ends free, or with x and y clamped in turn, which
-        follows the gradient of log p(y|x) + log p(x|y).
     optimizer : Optimizer, optional
         Turns gradients into steps; by default Adafactor.
 
@@ -109,7 +106,6 @@ class ContrastiveDivergence:
     model: FlatChain
     n_gibbs_steps: int = 3
     n_mean_field_iter: int = 5
-    clamp: str = "none"
     optimizer: Optimizer | None = None
 
     def __post_init__(self) -> None:
@@ -175,19 +171,14 @@ class ContrastiveDivergence:
         state = list(data)
         for layer in range(1, last, 2):
             state[layer] = bernoulli_draws(state[layer], rng)
-        clamped: Sequence[int] = ()
-        if self.clamp == "alternate":
-            clamped = [0 if self.n_updates % 2 else last]
         for step in range(1, self.n_gibbs_steps + 1):
             state = gibbs_sweep(
                 chain,
                 state,
                 rng,
-                clamped=clamped,
                 first_parity=0,
                 average_last=step == self.n_gibbs_steps,
             )
-        averaged = [layer for layer in range(1, last + 1, 2) if layer not in clamped]
         set_contrast(
             chain,
             data,
@@ -195,7 +186,7 @@ class ContrastiveDivergence:
             weight,
             self.gradient.chain,
             self.offsets,
-            expected=averaged,
+            expected=range(1, last + 1, 2),
         )
         self._add_to_gradient(x, y, weight, rng)
         try:
