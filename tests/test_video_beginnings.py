@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from drm_transformers import read_clip, write_clip
-from drm_transformers.clip_writing import write_wav
 from sklearn_drm.lipspeech import converter
 from sklearn_drm.lipspeech.cli import main
 from tests.lip_clips import BOX, spoken_clips, tiny_regressor, write_clips
@@ -135,11 +134,10 @@ def test_a_split_is_never_written_over(command, model, tmp_path, capsys):
     assert split.read_text() == "clip,subset\na,train\n"
 
 
-def test_a_link_into_nowhere_is_refused_before_work(model, tmp_path, capsys):
+def test_a_link_into_nowhere_is_refused_before_work(tmp_path, capsys):
     link = tmp_path / "out.wav"
     os.symlink(tmp_path / "missing" / "out.wav", link)
-    sound = tmp_path / "in.wav"
-    write_wav(sound, np.zeros(100), 8000)
-    clip = str(Path(model).parent / "a.mp4")
-    assert main(["lips-to-speech", str(model), clip, "-o", str(link)]) == 2
+    # Neither is there: the output is looked at first.
+    model, clip = (str(tmp_path / name) for name in ("model.joblib", "a.mp4"))
+    assert main(["lips-to-speech", model, clip, "-o", str(link)]) == 2
     assert "there is no folder" in capsys.readouterr().err

@@ -135,8 +135,9 @@ def lips_to_speech(arguments: Namespace) -> None:
         frames = colour_frames(arguments.video, clip.frames)
         if frames.ndim == 3:
             _note(
-                f"{arguments.video}: written in black and white, since its pictures "
-                "had to be brought to even times"
+                f"{arguments.video}: written in black and white, since its coloured "
+                "pictures do not match those that were read, as where frame times are "
+                "uneven"
             )
         write_clip(output, frames, clip.frame_rate, speech.waveform, speech.sample_rate)
     page.write(report)
