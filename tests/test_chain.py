@@ -373,3 +373,21 @@ def test_densities_do_not_depend_on_the_block_of_rows(hidden, monkeypatch):
     for pair, expected in zip(views, whole, strict=True):
         found = exact.log_likelihood(chain, *pair)
         np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("given", ["x", "y"])
+def test_a_view_is_summed_out_once_whatever_the_rows(given, monkeypatch):
+    rng = np.random.default_rng(0)
+    chain = make_chain("bernoulli", "bernoulli", [5])
+    rows = {given: make_values(getattr(chain, given), 40, rng)}
+    integrated, log_normalizer = [], Bernoulli.log_normalizer
+
+    def counted(layer, field):
+        integrated.append(len(field))
+        return log_normalizer(layer, field)
+
+    monkeypatch.setattr(Bernoulli, "log_normalizer", counted)
+    monkeypatch.setattr(exact, "_CHUNK", 2**6)
+    exact.log_likelihood(chain, **rows)
+    # Either view once: what serves log Z serves log p as well.
+    assert sum(integrated) == 2 * 2**5

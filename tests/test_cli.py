@@ -432,7 +432,7 @@ def test_a_bad_clip_is_skipped_with_a_warning(clips, bad, kind, tmp_path, capsys
     assert len(lines) == 1 and str(bad[kind]) in lines[0] and "skipped" in lines[0]
     assert len(LipSpeechConverter.load(out).clip_names_) == 2
     refused(capsys, "fit", *clips[:2], bad[kind], "-o", tmp_path / "strict", "--box",
-            BOX, "--strict", says=[bad[kind], "--strict"], warnings=1)  # fmt: skip
+            BOX, "--strict", says=[bad[kind], "--strict"])  # fmt: skip
     assert not (tmp_path / "strict").exists()
 
 

@@ -427,6 +427,8 @@ def test_missing_key_frame(tmp_path):
     clip = read_clip(tmp_path / "a.mpg")
     dropped = 50 - len(clip.frames)
     assert dropped == 12
+    # The file itself begins with its second picture.
+    assert clip.start == pytest.approx((dropped - 1) / 25)
     assert brightest(clip) == FLASH_FRAME - dropped
     assert beep_start(clip.waveform, 44_100) == pytest.approx(
         start - dropped / 25, abs=2e-4
@@ -441,6 +443,8 @@ def test_blank_key_frame(tmp_path):
     mux(tmp_path / "a.mpg", frames, 25, sound)
     clip = read_clip(tmp_path / "a.mpg")
     assert clip.notes == ("damaged start: 12 frames dropped",)
+    assert clip.start == pytest.approx(12 / 25)
+    assert read_clip(tmp_path / "a.mpg", frame_rate=10).start == clip.start
     assert brightest(clip) == FLASH_FRAME - 12
     assert beep_start(clip.waveform, 44_100) == pytest.approx(start - 12 / 25, abs=2e-4)
 
@@ -471,6 +475,8 @@ def test_file_is_one_that_browsers_play(tmp_path):
         assert (video.codec.name, audio.codec.name) == ("h264", "aac")
         assert video.codec_context.pix_fmt == "yuv420p"
         assert (video.width, video.height) == (56, 56)
+        # SMPTE 170M: what red-green-blue was coded by, whatever players expect.
+        assert video.codec_context.colorspace == 6
         assert audio.sample_rate == 48_000
         assert float(audio.duration * audio.time_base) == pytest.approx(2.0, abs=0.03)
     # The odd side's last row and column are repeated.
@@ -665,7 +671,7 @@ def test_real_clips(grid):
         clip = read_clip(path, sound="required")
         assert clip.frames.shape[1:] == (288, 360)
         assert len(clip.frames) in (74, 75)
-        assert clip.frame_rate == 25 and clip.notes == ()
+        assert clip.frame_rate == 25 and clip.notes == () and clip.start == 0
         assert len(clip.waveform) == len(clip.frames) * 1764
         assert 0.05 < np.abs(clip.waveform).max() <= 1
 
@@ -676,7 +682,7 @@ def test_real_damaged_clips(grid):
     for path in sorted((grid / "damaged").glob("*.mpg")):
         clip = read_clip(path)
         assert clip.notes == ("damaged start: 12 frames dropped",)
-        assert len(clip.frames) == 63
+        assert clip.start == pytest.approx(12 / 25) and len(clip.frames) == 63
         assert (clip.frames[:, ::4, ::4].std(axis=(1, 2)) > 30).all()
         with av.open(str(path)) as container:
             sound = [f.to_ndarray().mean(axis=0) for f in container.decode(audio=0)]

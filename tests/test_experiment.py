@@ -11,7 +11,7 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import Ridge
 
-from sklearn_drm.lipspeech import experiment_command
+from sklearn_drm.lipspeech import experiment_command, experiment_scores
 from sklearn_drm.lipspeech.alignments import (
     AlignmentError,
     Word,
@@ -22,13 +22,14 @@ from sklearn_drm.lipspeech.alignments import (
 from sklearn_drm.lipspeech.cli import main
 from sklearn_drm.lipspeech.experiment import run_experiment
 from sklearn_drm.lipspeech.experiment_report import write_results
-from sklearn_drm.lipspeech.experiment_scores import waveform_of
+from sklearn_drm.lipspeech.experiment_scores import read_target, waveform_of
 from sklearn_drm.lipspeech.experiment_store import ResultStore
 from sklearn_drm.lipspeech.feature_cache import Loaded, load_features
 from sklearn_drm.lipspeech.intelligibility import (
     lip_similarity,
     speech_intelligibility,
 )
+from sklearn_drm.lipspeech.representation import fit_representation
 from tests.lip_clips import BOX, SETTINGS, spoken_clips, spoken_features, write_clips
 from tests.test_report import EVIL, Page
 
@@ -288,6 +289,20 @@ def test_an_alignment_is_read_in_seconds(tmp_path):
     assert words[1] == Word("bin", 0.95, 1.18)
     assert spoken_part(words) == (0.95, 1.36)
     assert spoken_part(words[:1]) is None and spoken_part(()) is None
+
+
+def test_words_are_timed_from_the_first_picture_that_is_kept(clips, monkeypatch):
+    """Alignments count from the file's beginning, damaged pictures or not."""
+    maps = fit_representation(
+        clips[0].features, SETTINGS, context=0, remove_clip_mean=True,
+        with_excitation=True, n_lips=3, n_cepstra=4,
+    )  # fmt: skip
+    clip = replace(spoken_clips()[0], start=0.48)
+    monkeypatch.setattr(experiment_scores, "read_clip", lambda *_, **__: clip)
+    words = (Word("over", 0.1, 0.48), Word("cut", 0.48, 0.6), Word("b", 0.6, 1.08))
+    target = read_target(clips[1].paths[0], maps, len(clip.frames), words)
+    assert [word.text for word in target.words] == ["cut", "b"]
+    assert target.part == pytest.approx((0.0, 0.6))
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,14 @@ def test_features_are_those_of_the_clip_in_memory(clip_paths):
     assert direct.envelope.dtype == np.float32
 
 
+def test_strict_stops_at_the_first_bad_clip(clip_paths, tmp_path):
+    paths = [clip_paths[0], tmp_path / "none.mp4", *clip_paths[1:]]
+    with pytest.raises(ClipError, match="none.mp4"):
+        load(paths, tmp_path / "cache", strict=True)
+    assert len(list((tmp_path / "cache").iterdir())) < len(clip_paths)
+    assert len(load(paths, strict=False).failures) == 1
+
+
 def test_a_second_run_only_reads_the_cache(clip_paths, tmp_path, monkeypatch):
     first = load(clip_paths, tmp_path / "new" / "cache")
 
@@ -257,3 +265,25 @@ def test_real_clips_and_a_damaged_one(grid):
     assert len(loaded.features[0].lips) in (74, 75)
     # The damaged clip's good part is used, or it is skipped; both are said.
     assert len(lines) == 1 and paths[1].stem in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("box", (0, 0, 0)),
+        ("box", (0, 0, np.nan)),
+        ("box", (0, 0)),
+        ("box", 110),
+        ("size", 0),
+        ("size", 55.0),
+        ("frame_rate", 0),
+        ("frame_rate", np.inf),
+        ("sample_rate", 0),
+        ("sample_rate", 12_000.5),
+        ("picture_size", (0, 288)),
+        ("picture_size", (360,)),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(setting, value):
+    with pytest.raises(ValueError, match=setting):
+        FeatureSettings(**{setting: value})

@@ -254,6 +254,16 @@ def test_huge_values_are_exact_or_refused():
         dct.inverse_transform(np.full((2, 16), 1e308))
 
 
+@pytest.mark.parametrize("n_channels", [3, 4])
+def test_colour_pictures_are_not_taken_for_frames(n_channels):
+    pictures = np.zeros((5, 55, 60, n_channels))
+    with pytest.raises(ValueError, match="look like colour pictures"):
+        LipDCTTransformer().fit(pictures)
+    frames = LipDCTTransformer(image_shape=(60, n_channels)).fit(pictures)
+    assert frames.n_frames_ == 55
+    assert LipDCTTransformer().fit(np.zeros((5, 3, 55, 60))).n_frames_ == 3
+
+
 def test_an_image_shape_that_is_one_number_is_named():
     with pytest.raises(ValueError, match="two positive integers"):
         LipDCTTransformer(image_shape=8).fit(np.zeros((3, 64)))

@@ -8,8 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, lfilter, sosfiltfilt
 
-from drm_transformers.clips import read_clip, read_sound, write_wav
-from drm_transformers.mel_cepstrum import spectrum_to_mel_cepstrum
+from drm_transformers.clips import read_clip, read_sound, write_clip, write_wav
+from drm_transformers.mel_cepstrum import (
+    MelCepstrumTransformer,
+    spectrum_to_mel_cepstrum,
+)
+from drm_transformers.resampling import resample
 from drm_transformers.synthesis import _at_hops
 from drm_transformers.vocoder import (
     WorldFeatures,
@@ -357,3 +361,44 @@ def test_real_speech_comes_back(grid, tmp_path):
         if pause.any():
             assert 10 * np.log10(after[pause].mean() / after[speech].mean()) < -30
     assert abs(np.mean(levels)) < 1.0
+
+
+def rate_users(folder):
+    """Everything that takes a sampling rate, as functions of it."""
+    sound = vowel(120.0, 0.2)
+    cepstra, excitation = np.zeros((5, 32)), np.zeros((5, 3))
+    write_wav(folder / "given.wav", sound, RATE)
+    frames = np.zeros((5, 16, 16), np.uint8)
+    return {
+        "resample to": lambda rate: resample(sound, RATE, rate),
+        "resample from": lambda rate: resample(sound, rate, RATE),
+        "write_wav": lambda rate: write_wav(folder / "a.wav", sound, rate),
+        "write_clip": lambda rate: write_clip(
+            folder / "a.mp4", frames, 25, sound, rate
+        ),
+        "read_sound": lambda rate: read_sound(folder / "given.wav", sample_rate=rate),
+        "analyze from": lambda rate: analyze(sound, rate),
+        "analyze at": lambda rate: analyze(sound, RATE, target_rate=rate),
+        "synthesize": lambda rate: synthesize(
+            cepstra, excitation, frame_rate=25, n_samples=2400, sample_rate=rate
+        ),
+        "cepstra": lambda rate: MelCepstrumTransformer(
+            sample_rate=rate, n_coefficients=8
+        ).fit(np.stack([sound, sound])),
+    }
+
+
+@pytest.mark.parametrize("rate", [0, -12_000, 12_000.5, np.nan, np.inf, True, "12000"])
+def test_rates_that_cannot_be_are_refused_alike(rate, tmp_path):
+    users = rate_users(tmp_path)
+    before = set(tmp_path.iterdir())
+    for use in users.values():
+        with pytest.raises(ValueError, match="sample rate|sample_rate|target_rate"):
+            use(rate)
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("rate", [12_000.0, np.int64(12_000), np.float32(12_000)])
+def test_whole_rates_of_any_type_are_taken(rate, tmp_path):
+    for use in rate_users(tmp_path).values():
+        use(rate)

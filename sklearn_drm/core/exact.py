@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import logsumexp
 
 from sklearn_drm.core.chain import Chain
-from sklearn_drm.core.units import Array
+from sklearn_drm.core.units import Array, Units
 
 __all__ = [
     "ExactPrediction",
@@ -18,7 +19,8 @@ __all__ = [
     "predict_exact",
 ]
 
-# Rows × states × states handled at once; keeps memory near 64 MB.
+# Values of rows × states × states, or of states × units of a view, handled at once;
+# keeps memory near 64 MB.
 _CHUNK = 2**23
 
 
@@ -87,8 +89,8 @@ def log_partition(chain: Chain) -> float:
     >>> bool(np.isclose(log_partition(chain), 6 * np.log(2)))
     True
     """
-    messages = _forward(chain, None)
-    return float(logsumexp(messages + _end_term(chain, None), axis=1)[0])
+    states = _HiddenStates(chain)
+    return float(logsumexp(states.without_x + states.without_y, axis=1)[0])
 
 
 def log_likelihood(
@@ -114,15 +116,16 @@ def log_likelihood(
     ndarray of shape (n,)
         Natural-log densities.
     """
-    log_z = log_partition(chain) if log_z is None else log_z
+    states = _HiddenStates(chain)
+    if log_z is None:
+        log_z = float(logsumexp(states.without_x + states.without_y, axis=1)[0])
     n_rows = max(len(view) for view in (x, y) if view is not None)
     # Some rows at a time: each brings a value for every state of a layer.
     step = max(1, _CHUNK >> max(layer.n_units for layer in chain.hidden))
     parts = []
     for start in range(0, n_rows, step):
         of_x, of_y = (None if v is None else v[start : start + step] for v in (x, y))
-        joint = _forward(chain, of_x) + _end_term(chain, of_y)
-        parts.append(logsumexp(joint, axis=1))
+        parts.append(logsumexp(states.forward(of_x) + states.backward(of_y), axis=1))
     return np.asarray(np.concatenate(parts) - log_z)
 
 
@@ -141,49 +144,85 @@ def predict_exact(chain: Chain, x: Array) -> ExactPrediction:
     ExactPrediction
         The moments.
     """
-    joint = _forward(chain, x) + _end_term(chain, None)
+    states = _HiddenStates(chain)
+    joint = states.forward(x) + states.without_y
     weight = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
-    states = _states(chain, chain.n_hidden_layers)
-    field = states @ chain.weights[-1]
+    last = states.of_layer[-1]
+    field = last @ chain.weights[-1]
     means = chain.y.mean(field)
     mean = weight @ means
     second = weight @ (chain.y.variance(field) + means * means)
-    return ExactPrediction(mean, second - mean * mean, weight @ states)
+    return ExactPrediction(mean, second - mean * mean, weight @ last)
 
 
-def _states(chain: Chain, layer: int) -> Array:
-    n_units = chain.units[layer].n_units
-    codes = np.arange(2**n_units)[:, None]
-    return ((codes >> np.arange(n_units)) & 1).astype(chain.units[layer].bias.dtype)
+class _HiddenStates:
+    """All states of each hidden layer, and what the rest of the chain says of them.
+
+    Parameters
+    ----------
+    chain : Chain
+        A chain with few hidden units.
+    """
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.of_layer = [_states(layer) for layer in chain.hidden]
+
+    @cached_property
+    def without_x(self) -> Array:
+        """Log messages over the states of h_L, x summed out, (1, 2^J_L)."""
+        weight = self.chain.weights[0].T
+        return self._onwards(_integrated(self.chain.x, self.of_layer[0], weight))
+
+    @cached_property
+    def without_y(self) -> Array:
+        """Log integral over y for each state of h_L, (1, 2^J_L)."""
+        return _integrated(self.chain.y, self.of_layer[-1], self.chain.weights[-1])
+
+    def forward(self, x: Array | None) -> Array:
+        """Log messages over the states of h_L, everything before it summed out."""
+        if x is None:
+            return self.without_x
+        chain, first = self.chain, self.of_layer[0]
+        messages = (chain.x.coupling(x) @ chain.weights[0]) @ first.T
+        return self._onwards(messages - chain.x.energy(x)[:, None])
+
+    def backward(self, y: Array | None) -> Array:
+        """Log of the factor of y for each state of h_L."""
+        if y is None:
+            return self.without_y
+        chain, last = self.chain, self.of_layer[-1]
+        factor: Array = (chain.y.coupling(y) @ chain.weights[-1].T) @ last.T
+        return factor - chain.y.energy(y)[:, None]
+
+    def _onwards(self, messages: Array) -> Array:
+        """From the states of h_1 without its own energy to those of h_L."""
+        chain, states = self.chain, self.of_layer[0]
+        messages = messages - chain.units[1].energy(states)
+        for layer, following in enumerate(self.of_layer[1:], start=2):
+            transfer = states @ chain.weights[layer - 1] @ following.T
+            transfer = transfer - chain.units[layer].energy(following)
+            step = max(1, _CHUNK // transfer.size)
+            messages = np.concatenate(
+                [
+                    logsumexp(messages[i : i + step, :, None] + transfer, axis=1)
+                    for i in range(0, len(messages), step)
+                ]
+            )
+            states = following
+        return messages
 
 
-def _forward(chain: Chain, x: Array | None) -> Array:
-    """Log messages over the states of h_L, everything before it summed out."""
-    states = _states(chain, 1)
-    field = states @ chain.weights[0].T
-    if x is None:
-        messages = chain.x.log_normalizer(field)[None, :]
-    else:
-        messages = chain.x.coupling(x) @ field.T - chain.x.energy(x)[:, None]
-    messages = messages - chain.units[1].energy(states)
-    for layer in range(2, chain.n_hidden_layers + 1):
-        following = _states(chain, layer)
-        transfer = states @ chain.weights[layer - 1] @ following.T
-        transfer = transfer - chain.units[layer].energy(following)
-        step = max(1, _CHUNK // transfer.size)
-        messages = np.concatenate(
-            [
-                logsumexp(messages[i : i + step, :, None] + transfer, axis=1)
-                for i in range(0, len(messages), step)
-            ]
-        )
-        states = following
-    return messages
+def _states(layer: Units) -> Array:
+    codes = np.arange(2**layer.n_units)[:, None]
+    return ((codes >> np.arange(layer.n_units)) & 1).astype(layer.bias.dtype)
 
 
-def _end_term(chain: Chain, y: Array | None) -> Array:
-    field = _states(chain, chain.n_hidden_layers) @ chain.weights[-1]
-    if y is None:
-        return chain.y.log_normalizer(field)[None, :]
-    result: Array = chain.y.coupling(y) @ field.T - chain.y.energy(y)[:, None]
-    return result
+def _integrated(view: Units, states: Array, weight: Array) -> Array:
+    """Log integral over a view for each state of its neighbour, (1, n_states)."""
+    step = max(1, _CHUNK // view.n_units)
+    parts = [
+        view.log_normalizer(states[i : i + step] @ weight)
+        for i in range(0, len(states), step)
+    ]
+    return np.concatenate(parts)[None, :]

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["AlignmentError", "Word", "find_alignments", "read_alignment", "spoken_part"]
+__all__ = [
+    "AlignmentError",
+    "Word",
+    "find_alignments",
+    "read_alignment",
+    "spoken_part",
+    "words_from",
+]
 
 UNITS_PER_SECOND = 25_000
 """One video frame, a 25th of a second, counts 1000 units."""
@@ -118,6 +125,33 @@ def spoken_part(words: Sequence[Word]) -> tuple[float, float] | None:
     """
     spoken = [word for word in words if not word.is_silence and word.end > word.start]
     return (spoken[0].start, spoken[-1].end) if spoken else None
+
+
+def words_from(words: Sequence[Word], start: float) -> tuple[Word, ...]:
+    """The words of an alignment from a time on, timed from there.
+
+    Parameters
+    ----------
+    words : sequence of Word
+    start : float, range [0, inf)
+        In seconds.
+
+    Returns
+    -------
+    tuple of Word
+        Without words that are over at that time; one that is going on begins at 0.
+
+    Examples
+    --------
+    >>> from sklearn_drm.lipspeech.alignments import Word, words_from
+    >>> words_from([Word("bin", 0.25, 0.5), Word("blue", 0.5, 1.0)], 0.75)
+    (Word(text='blue', start=0.0, end=0.25),)
+    """
+    return tuple(
+        Word(word.text, max(0.0, word.start - start), word.end - start)
+        for word in words
+        if word.end > start
+    )
 
 
 def find_alignments(clips: Sequence[Path], folder: Path | None) -> list[Path | None]:

@@ -293,17 +293,18 @@ def check_output(*outputs: Path, inputs: Sequence[Path] = ()) -> None:
 
 def _load(paths: list[Path], settings: FeatureSettings, arguments: Namespace) -> Loaded:
     """Features of clips; stops where too many of them are unusable."""
-    loaded = load_features(
-        paths,
-        settings,
-        cache=_cache_folder(arguments),
-        n_jobs=arguments.jobs,
-        warn=lambda line: _note(f"warning: {line}"),
-    )
-    bad, usable = len(loaded.failures), len(loaded.features)
-    if bad and arguments.strict:
-        path, reason = loaded.failures[0]
-        raise CommandError(f"{named(path, reason)} (stopped because of --strict)")
+    try:
+        loaded = load_features(
+            paths,
+            settings,
+            cache=_cache_folder(arguments),
+            n_jobs=arguments.jobs,
+            warn=lambda line: _note(f"warning: {line}"),
+            strict=arguments.strict,
+        )
+    except ClipError as error:
+        raise CommandError(f"{error} (stopped because of --strict)") from error
+    usable = len(loaded.features)
     if usable * 2 < len(paths) or not usable:
         raise CommandError(
             f"only {usable} of {len(paths)} clips are usable, which is under half; see "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from drm_transformers.clips import ClipError, read_clip
 from drm_transformers.resampling import resample
 from drm_transformers.vocoder import analyze, frame_features, synthesize
-from sklearn_drm.lipspeech.alignments import Word, spoken_part
+from sklearn_drm.lipspeech.alignments import Word, spoken_part, words_from
 from sklearn_drm.lipspeech.experiment_measures import MEASURES, Figure
 from sklearn_drm.lipspeech.features import FeatureSettings
 from sklearn_drm.lipspeech.intelligibility import (
@@ -58,7 +58,7 @@ class Target:
     sample_rate : int
         Of both, in Hz.
     words : tuple of Word
-        The clip's alignment; empty where there is none.
+        The clip's alignment, timed from its first frame; empty where there is none.
     """
 
     name: str
@@ -88,7 +88,8 @@ def read_target(
     n_frames : int
         Number of the clip's video frames.
     words : tuple of Word
-        As in `Target`.
+        The alignment, timed from the beginning of the file; where the clip's first
+        pictures are damaged and were dropped, that is earlier than the clip's.
 
     Returns
     -------
@@ -114,7 +115,8 @@ def read_target(
         n_samples=n_samples,
         sample_rate=rate,
     )
-    return Target(path.stem, natural, np.asarray(made), rate, words)
+    said = words_from(words, clip.start)
+    return Target(path.stem, natural, np.asarray(made), rate, said)
 
 
 def samples_of(n_frames: int, settings: FeatureSettings) -> int:

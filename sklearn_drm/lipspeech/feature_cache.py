@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
@@ -82,6 +83,7 @@ def load_features(
     cache: str | os.PathLike[str] | None = None,
     n_jobs: int | None = None,
     warn: Callable[[str], None] | None = None,
+    strict: bool = False,
 ) -> Loaded:
     """Read clips and compute their features, in parallel and only once.
 
@@ -96,11 +98,18 @@ def load_features(
         Processes at a time; None: one for each processor core.
     warn : callable, optional
         Called with one line for each clip that is skipped or had to be mended.
+    strict : bool, default=False
+        Stop at the first unusable clip that is found.
 
     Returns
     -------
     Loaded
         The usable clips, and the others with their reasons.
+
+    Raises
+    ------
+    ClipError
+        With `strict`, if a clip is unusable; one line that names it.
 
     Notes
     -----
@@ -130,11 +139,16 @@ def load_features(
         delayed(_numbered)(index, file, settings, folder)
         for index, file in enumerate(files)
     )
-    work = results_of(calls, jobs, ordered=False)
-    for index, result in tqdm(
-        work, total=len(files), desc="reading clips", unit="clip", disable=None
+    with (
+        closing(results_of(calls, jobs, ordered=False)) as work,
+        tqdm(
+            work, total=len(files), desc="reading clips", unit="clip", disable=None
+        ) as shown,
     ):
-        results[index] = result
+        for index, result in shown:
+            if strict and isinstance(result, str):
+                raise ClipError(named(files[index], result))
+            results[index] = result
     loaded = Loaded([], [], [])
     for file, result in zip(files, results, strict=True):
         if isinstance(result, str):

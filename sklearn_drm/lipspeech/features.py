@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 
 from drm_transformers.clips import Clip, ClipError
 from drm_transformers.mouth import crop_mouth, locate_mouth
+from drm_transformers.parameters import (
+    check_positive,
+    is_positive_integer,
+    whole_rate,
+)
 from drm_transformers.vocoder import analyze, frame_features
 
 __all__ = [
@@ -37,13 +42,18 @@ class FeatureSettings:
         Height and width of a lip image in pixels.
     frame_rate : float, range (0, inf)
         Lip images per second; clips of another rate are resampled.
-    sample_rate : int, range [1, inf)
+    sample_rate : int, range [12000, inf)
         Rate in Hz that sound is resampled to before it is analysed.
     picture_size : (width, height) or None
         Size of the pictures that `box` is meant for: in those of another size and the
         same shape it is scaled, those of another shape are refused. None: `box` is
         taken as it is in every picture. A fitted converter has the size of the
         training clips here.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
 
     Examples
     --------
@@ -59,6 +69,25 @@ class FeatureSettings:
     frame_rate: float = 25.0
     sample_rate: int = 12_000
     picture_size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        check_positive("frame_rate", self.frame_rate, "frames per second")
+        whole_rate("sample_rate", self.sample_rate)
+        if not is_positive_integer(self.size):
+            raise ValueError(f"size must be a positive integer, got {self.size!r}.")
+        if self.box is not None:
+            box = np.asarray(self.box, dtype=object)
+            if box.shape != (3,):
+                raise ValueError(f"box must be (x, y, size) or None, got {self.box!r}.")
+            check_positive("the size of box", box[2], "pixels")
+        if self.picture_size is not None and not (
+            len(self.picture_size) == 2
+            and all(is_positive_integer(side) for side in self.picture_size)
+        ):
+            raise ValueError(
+                "picture_size must be two positive integers (width, height) or None, "
+                f"got {self.picture_size!r}."
+            )
 
     def box_in(self, width: int, height: int) -> tuple[float, float, float] | None:
         """The mouth's box in pictures of a size.

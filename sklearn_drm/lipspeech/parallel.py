@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing import resource_tracker
 from typing import Any
@@ -18,7 +18,7 @@ __all__ = ["results_of"]
 
 def results_of(
     calls: Iterable[tuple[Any, ...]], n_jobs: int, *, ordered: bool = True
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Run calls in parallel; an iterator of what they return.
 
     Parameters

@@ -43,6 +43,8 @@ class Decoded:
     sound_start: float
     sample_rate: int | None
     notes: tuple[str, ...]
+    # Time of the first picture in the file, kept or not.
+    beginning: float = 0.0
 
 
 def decode(
@@ -107,6 +109,7 @@ class _Reader:
         # which those that are shown rest.
         self.hidden, self.rests_on_hidden = 0, False
         self.n_video = 0
+        self.beginning = np.inf
         self.upright: Upright | None = None
         self.images: list[ByteArray] = []
         self.times: list[float | None] = []
@@ -133,7 +136,14 @@ class _Reader:
             frames, times, rate = self._pictures(video, notes)
         waveform, start = self._sound()
         return Decoded(
-            frames, times, rate, waveform, start, self.sample_rate, tuple(notes)
+            frames=frames,
+            frame_times=times,
+            frame_rate=rate,
+            waveform=waveform,
+            sound_start=start,
+            sample_rate=self.sample_rate,
+            notes=tuple(notes),
+            beginning=self.beginning,
         )
 
     def _video_stream(self) -> Any:
@@ -227,6 +237,9 @@ class _Reader:
                     self.rests_on_hidden = packet.is_keyframe and packet.is_discard
                 self.n_video += 1
                 self.hidden += packet.is_discard
+                if packet.pts is not None and not packet.is_discard:
+                    time = float(packet.pts * packet.time_base)
+                    self.beginning = min(self.beginning, time)
             try:
                 yield from packet.decode()
             except FFmpegError:
@@ -251,6 +264,7 @@ class _Reader:
             notes.append(f"cut: {declared - len(self.images)} frames missing")
         times = _monotonic_times(self.times, rate)
         order = np.argsort(times, kind="stable")
+        self.beginning = min(self.beginning, times[order[0]])
         start = 0
         if not self.rests_on_hidden:
             start = _first_good(self.images, self.keys, self.corrupt)

@@ -16,6 +16,7 @@ from av.error import FFmpegError
 
 from drm_transformers._errors import ClipError
 from drm_transformers.atomic_files import atomic_path
+from drm_transformers.parameters import check_positive, whole_rate
 from drm_transformers.resampling import resample
 
 __all__ = ["write_clip", "write_wav"]
@@ -25,6 +26,9 @@ ByteArray = npt.NDArray[np.uint8]
 
 # AAC at these rates plays everywhere; others are brought to 48 kHz.
 _AAC_RATES = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+
+# As H.264 numbers them: the matrix of BT.601 (SMPTE 170M), luma from 16 to 235.
+_BT601, _LIMITED = 6, 1
 
 
 def write_clip(
@@ -77,14 +81,14 @@ def write_clip(
     (5, 220, 220)
     """
     frames = _checked_frames(frames)
-    if not (np.isfinite(frame_rate) and frame_rate > 0):
-        raise ValueError(f"frame_rate={frame_rate!r}: must be a positive number")
+    check_positive("frame_rate", frame_rate, "frames per second")
     if size is not None and (min(size) < 2 or size[0] % 2 or size[1] % 2):
         raise ValueError(f"size={size!r}: H.264 needs an even width and height")
     sound: FloatArray | None = None
     if waveform is not None:
         if sample_rate is None:
             raise ValueError("sample_rate is needed with a waveform")
+        sample_rate = whole_rate("sample_rate", sample_rate)
         sound = np.clip(_checked_waveform(waveform), -1.0, 1.0)
         if sample_rate not in _AAC_RATES:
             sound = np.clip(resample(sound, sample_rate, 48_000), -1.0, 1.0)
@@ -117,7 +121,8 @@ def write_wav(
     Raises
     ------
     ValueError
-        The waveform is not one-dimensional or not finite.
+        The waveform is not one-dimensional or not finite, or the rate no whole
+        number of Hz above 0.
     ClipError
         The file cannot be written.
 
@@ -129,12 +134,13 @@ def write_wav(
     >>> path.stat().st_size
     2444
     """
+    sample_rate = whole_rate("sample_rate", sample_rate)
     samples = np.round(_checked_waveform(waveform) * 32768)
     pcm = np.clip(samples, -32768, 32767).astype("<i2")
     with atomic_path(path) as temporary, wave.open(str(temporary), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(int(sample_rate))
+        file.setframerate(sample_rate)
         file.writeframes(pcm.tobytes())
 
 
@@ -179,6 +185,10 @@ def _video_stream(container: Any, rate: Fraction, width: int, height: int) -> An
     if codec == "libx264":
         stream.options = {"crf": "16", "preset": "medium"}
     stream.codec_context.thread_count = 1
+    # Red, green and blue become luma and chroma by the matrix of BT.601; where a file
+    # does not say so, players take that of BT.709 for large pictures.
+    stream.codec_context.colorspace = _BT601
+    stream.codec_context.color_range = _LIMITED
     return stream
 
 

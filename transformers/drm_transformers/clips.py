@@ -20,6 +20,7 @@ from drm_transformers._decoding import Decoded, decode
 from drm_transformers._errors import ClipError
 from drm_transformers.atomic_files import atomic_path
 from drm_transformers.clip_writing import write_clip, write_wav
+from drm_transformers.parameters import check_positive, whole_rate
 from drm_transformers.resampling import excerpt, resample
 
 __all__ = [
@@ -58,6 +59,10 @@ class Clip:
     notes : tuple of str
         What was repaired on reading, for example
         ``'damaged start: 12 frames dropped'``.
+    start : float, >= 0
+        Where frame 0 is in the file's pictures, in seconds: above 0 where the first
+        ones could not be used. What is timed from the file's beginning, such as an
+        alignment of words, is that much earlier here.
 
     Examples
     --------
@@ -73,6 +78,7 @@ class Clip:
     waveform: FloatArray | None
     sample_rate: int | None
     notes: tuple[str, ...] = ()
+    start: float = 0.0
 
     @property
     def duration(self) -> float:
@@ -134,8 +140,8 @@ def read_clip(
     """
     if sound not in ("optional", "required", "ignore"):
         raise ValueError(f"sound={sound!r}: must be 'optional', 'required' or 'ignore'")
-    if frame_rate is not None and not (np.isfinite(frame_rate) and frame_rate > 0):
-        raise ValueError(f"frame_rate={frame_rate!r}: must be a positive number")
+    if frame_rate is not None:
+        check_positive("frame_rate", frame_rate, "frames per second")
     decoded = decode(
         path, pictures=True, sound=sound != "ignore", max_seconds=max_seconds
     )
@@ -161,6 +167,7 @@ def read_clip(
         waveform=waveform,
         sample_rate=decoded.sample_rate if waveform is not None else None,
         notes=decoded.notes + notes,
+        start=float(decoded.frame_times[0] - decoded.beginning),
     )
 
 
@@ -192,6 +199,8 @@ def read_sound(
     ------
     ClipError
         The file cannot be read or has no sound; one line that names it.
+    ValueError
+        If ``sample_rate`` is no whole number of Hz above 0.
 
     Examples
     --------
@@ -202,6 +211,8 @@ def read_sound(
     >>> waveform.shape, rate, float(waveform[0])
     ((800,), 8000, 0.5)
     """
+    if sample_rate is not None:
+        sample_rate = whole_rate("sample_rate", sample_rate)
     decoded = decode(path, pictures=False, sound=True, max_seconds=max_seconds)
     if decoded.waveform is None or decoded.sample_rate is None:
         raise ClipError(f"{path}: no sound track; give a file with sound")

@@ -114,7 +114,8 @@ class LipDCTTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ------
         ValueError
             If a value is not finite, the rows do not hold whole images of
-            `image_shape`, or `n_coefficients` is out of range.
+            `image_shape` or look like colour pictures, or `n_coefficients` is out of
+            range.
         """
         flat, row_shape = self._flatten(X, reset=True)
         self.image_shape_ = self._infer_image_shape(row_shape)
@@ -251,6 +252,12 @@ class LipDCTTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _infer_image_shape(self, row_shape: tuple[int, ...]) -> tuple[int, int]:
         width = prod(row_shape)
         if self.image_shape is None:
+            if _looks_coloured(row_shape):
+                raise ValueError(
+                    f"rows of shape {row_shape} look like colour pictures; make them "
+                    f"grey first, or give image_shape={row_shape[1:]} if they are "
+                    f"{row_shape[0]} frames of that size."
+                )
             if len(row_shape) > 1:
                 return row_shape[-2], row_shape[-1]
             side = isqrt(width)
@@ -285,6 +292,11 @@ class LipDCTTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _blocks(self, n_rows: int) -> list[slice]:
         step = max(1, _BLOCK_PIXELS // self.n_features_in_)
         return [slice(start, start + step) for start in range(0, n_rows, step)]
+
+
+def _looks_coloured(row_shape: tuple[int, ...]) -> bool:
+    """Whether a row is rather (height, width, channels) than frames of an image."""
+    return len(row_shape) == 3 and row_shape[2] in (3, 4) and min(row_shape[:2]) >= 8
 
 
 def _zigzag(height: int, width: int) -> NDArray[np.intp]:

@@ -27,6 +27,7 @@ from drm_transformers.parameters import (
     check_input_names,
     check_positive,
     is_positive_integer,
+    whole_rate,
 )
 from drm_transformers.speech_codec import WindowCodec
 from drm_transformers.speech_window import HOP, SpeechWindow
@@ -341,10 +342,10 @@ class MelCepstrumTransformer(TransformerMixin, BaseEstimator):  # type: ignore[m
     def _check_parameters(self) -> None:
         check_choice("input", self.input, ("waveform", "spectrum"))
         check_choice("method", self.method, ("sptk", "world"))
-        check_positive("sample_rate", self.sample_rate, "Hz")
+        whole_rate("sample_rate", self.sample_rate)
         check_positive("frame_period", self.frame_period, "seconds")
         if self.input_sample_rate is not None:
-            check_positive("input_sample_rate", self.input_sample_rate, "Hz")
+            whole_rate("input_sample_rate", self.input_sample_rate)
         if not is_positive_integer(self.n_coefficients):
             raise ValueError(
                 "n_coefficients must be a positive integer, got "

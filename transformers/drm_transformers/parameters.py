@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_choice", "check_input_names", "check_positive", "is_positive_integer"]
+__all__ = [
+    "check_choice",
+    "check_input_names",
+    "check_positive",
+    "is_positive_integer",
+    "whole_rate",
+]
 
 
 def is_positive_integer(value: object) -> bool:
@@ -20,6 +26,14 @@ def check_positive(name: str, value: object, unit: str) -> None:
     real = isinstance(value, int | float | np.integer | np.floating)
     if isinstance(value, bool) or not real or not 0 < float(value) < np.inf:  # type: ignore[arg-type]
         raise ValueError(f"{name} must be a positive number of {unit}, got {value!r}.")
+
+
+def whole_rate(name: str, value: Any) -> int:
+    """A sampling rate as int; ValueError unless it is a whole number of Hz above 0."""
+    check_positive(name, value, "Hz")
+    if value != int(value):
+        raise ValueError(f"{name} must be a whole number of Hz, got {value!r}.")
+    return int(value)
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

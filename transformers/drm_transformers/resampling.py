@@ -8,12 +8,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import resample_poly
 
+from drm_transformers.parameters import whole_rate
+
 FloatArray = npt.NDArray[np.float64]
 
 
 def resample(waveform: FloatArray, rate: int, new_rate: int) -> FloatArray:
-    """Polyphase resampling to round(n * new_rate / rate) samples."""
-    ratio = Fraction(int(new_rate), int(rate))
+    """Polyphase resampling to round(n * new_rate / rate) samples.
+
+    Raises
+    ------
+    ValueError
+        If a rate is no whole number of Hz above 0.
+    """
+    ratio = Fraction(
+        whole_rate("the new sample rate", new_rate), whole_rate("sample_rate", rate)
+    )
     n_samples = round(len(waveform) * ratio)
     if ratio == 1 or n_samples == 0:
         return waveform[:n_samples].copy()

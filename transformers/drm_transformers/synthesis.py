@@ -18,6 +18,7 @@ from drm_transformers._world import (
     n_aperiodicity_bands,
 )
 from drm_transformers.mel_spectrum import mel_cepstral_alpha, mel_cepstrum_to_spectrum
+from drm_transformers.parameters import whole_rate
 from drm_transformers.resampling import excerpt
 
 __all__ = ["synthesize"]
@@ -82,6 +83,7 @@ def synthesize(
     """
     cepstra = np.atleast_2d(np.asarray(mel_cepstra, dtype=np.float64))
     source = np.atleast_2d(np.asarray(excitation, dtype=np.float64))
+    sample_rate = whole_rate("sample_rate", sample_rate)
     if sample_rate < LOWEST_RATE or not frame_rate > 0 or n_samples < 0:
         raise ValueError(
             f"sample_rate={sample_rate}, frame_rate={frame_rate}, n_samples="

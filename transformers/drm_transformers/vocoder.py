@@ -17,6 +17,7 @@ from drm_transformers._world import (
     import_world,
     n_aperiodicity_bands,
 )
+from drm_transformers.parameters import whole_rate
 from drm_transformers.resampling import excerpt, resample
 from drm_transformers.synthesis import synthesize
 
@@ -129,9 +130,9 @@ def analyze(
     Raises
     ------
     ValueError
-        The waveform is empty, not one-dimensional or not finite, a rate is not
-        positive, or `target_rate` is below 12 kHz, where WORLD has no band for
-        aperiodicity.
+        The waveform is empty, not one-dimensional or not finite, a rate is no
+        whole number of Hz above 0, or `target_rate` is below 12 kHz, where WORLD has
+        no band for aperiodicity.
 
     Notes
     -----
@@ -158,6 +159,8 @@ def analyze(
     120
     """
     sound = _checked_waveform(waveform)
+    sample_rate = whole_rate("sample_rate", sample_rate)
+    target_rate = whole_rate("target_rate", target_rate)
     if sample_rate <= 2 * _RUMBLE or target_rate < LOWEST_RATE or not hop > 0:
         raise ValueError(
             f"sample_rate={sample_rate}, target_rate={target_rate}, hop={hop}: needs "
@@ -199,7 +202,7 @@ def analyze(
         f0=f0[:n_hops],
         envelope=np.maximum(envelope, floor)[:n_hops],
         aperiodicity=aperiodicity[:n_hops],
-        sample_rate=int(target_rate),
+        sample_rate=target_rate,
         hop=float(hop),
     )
 
