@@ -231,7 +231,7 @@ def affine_map(
         Takes rows (n, d), gives rows of any shape.
     mean, std : ndarray of shape (n, d)
         Predictions, around which the function is tried.
-    tolerance : float > 0
+    tolerance : float > 0, default=1e-05
         Departure from the affine map, relative to a column's spread over the trial
         points, that still counts as rounding.
 

@@ -81,6 +81,33 @@ def arguments(function):
     ]
 
 
+def untold_defaults(parameters, thing):
+    """Parameters whose default the docstring does not tell, or tells wrongly."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(thing).parameters.items()
+        if isinstance(parameter.default, bool | int | float | str | tuple | None)
+    }
+    found = []
+    for entry in parameters:
+        names = [name.strip() for name in entry.name.split(",")]
+        told = re.search(r"default=(.+)$", entry.type)
+        try:
+            values = ast.literal_eval(f"[{told[1]}]" if told else "[]")
+        except (SyntaxError, ValueError):
+            values = []
+        for index, name in enumerate(names):
+            if name not in defaults:
+                continue
+            if defaults[name] is None and re.search(r"optional|^None$", entry.type):
+                continue
+            # One value may stand for all names.
+            value = (values[index:] or values or [...])[0]
+            if type(value) is not type(defaults[name]) or value != defaults[name]:
+                found.append(name)
+    return found
+
+
 def missing_sections(path, thing):
     """What the docstring lacks, in words."""
     doc = docscrape.NumpyDocString(inspect.cleandoc(thing.__doc__ or ""))
@@ -107,6 +134,8 @@ def missing_sections(path, thing):
     given = {p.name for p in doc["Parameters"] if "," not in p.name}
     if unknown := sorted(given - set(taken)):
         lacks.append(f"Parameters that it does not take: {', '.join(unknown)}")
+    if untold := untold_defaults(doc["Parameters"] + doc["Attributes"], thing):
+        lacks.append(f"defaults of {', '.join(untold)}")
     if is_class:
         if issubclass(thing, BaseEstimator) and not fields:
             lacks.append("Attributes")
@@ -162,12 +191,15 @@ def _exists(path):
 def test_the_check_finds_what_is_missing():
     """The check itself, on a function with every fault."""
 
-    def faulty(a, b):
+    def faulty(a, b, d=0, e=1, f=None, g=2):
         """Add.
 
         Parameters
         ----------
         a, c : int
+        d : int
+        e, f : int or None, default=1, 2
+        g : int, default=2
         """
         if a < b:
             raise ValueError
@@ -177,6 +209,7 @@ def test_the_check_finds_what_is_missing():
 
     assert missing_sections("faulty", faulty) == [
         "Parameters: b",
+        "defaults of d, f",
         "Returns",
         "Raises: ValueError",
     ]

@@ -68,16 +68,16 @@ class Schedule:
         Rows in a batch.
     learning_rate : float
         Largest step size.
-    n_iter_no_change : int
+    n_iter_no_change : int, default=10
         Passes without a gain of ``tol`` in the validation score that end it.
-    tol : float
+    tol : float, default=0.0001
         Smallest gain that counts.
-    decay : float in [0, 1)
+    decay : float in [0, 1), default=0.0
         Decay per update of the averaged parameters; 0: no averaging.
-    anneal : bool
+    anneal : bool, default=True
         Whether the step size rises over the first tenth of all updates and then falls
         to a twentieth along a cosine. Without, it is constant.
-    begin, end : float in [0, 1]
+    begin, end : float in [0, 1], default=0.0, 1.0
         Part of that course that the phase covers, where it is one of several.
     """
 
@@ -399,7 +399,7 @@ def tune_joint(
         Means from which inference starts.
     n_iter, damping, dropout, input_dropout
         As in :func:`add_prediction_gradient`.
-    x_target, y_target : slice or index array
+    x_target, y_target : slice or index array, default: all
         Columns that count.
     optimizer : Optimizer, optional
         State to go on from; by default that of :func:`tuning_optimizer`.

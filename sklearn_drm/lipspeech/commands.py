@@ -255,7 +255,7 @@ def check_output(*outputs: Path, inputs: Sequence[Path] = ()) -> None:
     ----------
     outputs : pathlib.Path
         Files that the command is going to write.
-    inputs : sequence of pathlib.Path
+    inputs : sequence of pathlib.Path, default=()
         Files that it reads, which must not be among them.
 
     Raises

@@ -43,12 +43,12 @@ def run_demo(
     ----------
     folder : pathlib.Path
         Where everything is written; made if it is not there.
-    seed : int
+    seed : int, default=0
     n_jobs : int, optional
         Processes at a time; None: one for each core.
-    n_train, n_test : int, range [2, inf)
+    n_train, n_test : int, range [2, inf), default=60, 8
         Number of clips to fit on and of clips held out.
-    seconds : float
+    seconds : float, default=3.0
         Length of each clip.
 
     Returns

@@ -51,7 +51,7 @@ class Score:
         Variance of the predicted mel-cepstra over that of the true ones.
     r2_pixels, r2_pixels_within : float
         Pooled R² of the lip images in grey values.
-    fit_seconds : float or None
+    fit_seconds : float or None, default=None
         Time it took to fit both directions, where known.
 
     Examples
@@ -132,7 +132,7 @@ def evaluate(
         The clips of the fit; with them, two `MLPRegressor` (one per direction,
         two logistic layers of 100 units, early stopping) are fitted as well:
         once stopped on random rows as scikit-learn does it, once on whole clips.
-    random_state : int or None
+    random_state : int or None, default=0
         Seed of the MLPs.
 
     Returns

@@ -99,16 +99,16 @@ def run_experiment(
         measured from its first word to its last.
     settings : FeatureSettings, optional
         How the clips were read.
-    n_lips, n_cepstra : int
+    n_lips, n_cepstra : int, default=40, 32
         Size of the views.
-    seed : int
+    seed : int, default=0
         The systems' own, for the record.
     n_jobs : int, optional
         Processes that measure at a time; None: one for each core. Systems are fitted
         one after another, so that their times can be compared.
-    strict : bool
+    strict : bool, default=False
         Stop at the first system that fails.
-    tell, warn : callable
+    tell, warn : callable, default=print, None
         Called with one line for each step, and for each system that fails.
 
     Returns

@@ -87,7 +87,7 @@ def read_target(
     maps : Representation
     n_frames : int
         Number of the clip's video frames.
-    words : tuple of Word
+    words : tuple of Word, default=()
         The alignment, timed from the beginning of the file; where the clip's first
         pictures are damaged and were dropped, that is earlier than the clip's.
 

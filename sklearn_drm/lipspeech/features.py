@@ -35,16 +35,16 @@ class FeatureSettings:
 
     Attributes
     ----------
-    box : (x, y, size) or None
+    box : (x, y, size) or None, default=None
         The mouth in every picture, in pixels as `read_clip` gives them; None: found
         from the face.
-    size : int, range [1, inf)
+    size : int, range [1, inf), default=55
         Height and width of a lip image in pixels.
-    frame_rate : float, range (0, inf)
+    frame_rate : float, range (0, inf), default=25.0
         Lip images per second; clips of another rate are resampled.
-    sample_rate : int, range [12000, inf)
+    sample_rate : int, range [12000, inf), default=12000
         Rate in Hz that sound is resampled to before it is analysed.
-    picture_size : (width, height) or None
+    picture_size : (width, height) or None, default=None
         Size of the pictures that `box` is meant for: in those of another size and the
         same shape it is scaled, those of another shape are refused. None: `box` is
         taken as it is in every picture. A fitted converter has the size of the
@@ -171,9 +171,9 @@ class ClipFeatures:
     excitation : ndarray of shape (n_frames, 2 + n_bands), dtype float32
         Log f0 (interpolated through unvoiced parts), share of voiced time, and
         coded aperiodicity in dB.
-    notes : tuple of str
+    notes : tuple of str, default=()
         What had to be mended when the clip was read.
-    picture_size : (width, height) or None
+    picture_size : (width, height) or None, default=None
         Size of the pictures that the lips were cut from, where it is known.
 
     Examples

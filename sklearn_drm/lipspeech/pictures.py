@@ -32,7 +32,7 @@ def lip_strip(
         Label and images, range [0, 255].
     frame_rate : float
         Frames per second.
-    n_instants : int, range [1, inf)
+    n_instants : int, range [1, inf), default=10
         Number of instants, evenly spread.
     loudness : ndarray of shape (n_frames,), optional
         Sound power of each frame; instants are then moved to the loudest and the
@@ -90,11 +90,11 @@ def spectrogram_pair(
     ----------
     sounds : sequence of (str, ndarray of shape (n_samples,), int)
         Label, waveform and sampling rate in Hz.
-    highest : float
+    highest : float, default=6000.0
         Highest frequency shown in Hz.
-    range_db : float
+    range_db : float, default=70.0
         Decibels from the loudest point of all to the darkest colour.
-    words : sequence of (str, float, float), optional
+    words : sequence of (str, float, float), default=()
         Words, each with its start and end in seconds, to mark in every spectrogram.
 
     Returns

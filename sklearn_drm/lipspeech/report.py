@@ -89,7 +89,7 @@ class Report:
     ----------
     title : str
         Heading of the page; any text, it is escaped like all text given here.
-    lead : str
+    lead : str, default=''
         One or two sentences under the heading.
 
     Examples
@@ -287,7 +287,7 @@ def video_player(
     waveform : ndarray of shape (n_samples,) or None
     sample_rate : int or None
     caption : str
-    size : (width, height), optional
+    size : (width, height), default=(220, 220)
         Size to scale to, even numbers.
 
     Returns

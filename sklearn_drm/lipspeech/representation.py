@@ -203,7 +203,7 @@ class Representation:
         rows : ndarray of shape (n_rows, (2 * context + 1) * d)
         groups : ndarray of shape (n_rows,), optional
             None: all rows are of one clip.
-        average : bool
+        average : bool, default=False
             Average all predictions of a frame, not only take the middle one.
 
         Returns

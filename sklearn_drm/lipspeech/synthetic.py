@@ -80,18 +80,18 @@ def make_lip_speech(
 
     Parameters
     ----------
-    n_clips : int, range [1, inf)
+    n_clips : int, range [1, inf), default=12
         Number of clips.
-    seconds : float, range (0, inf)
+    seconds : float, range (0, inf), default=3.0
         Length of each clip, rounded to whole video frames.
-    frame_rate : float, range (0, inf)
+    frame_rate : float, range (0, inf), default=25.0
         Pictures per second.
-    sample_rate : int, range [8000, inf)
+    sample_rate : int, range [8000, inf), default=16000
         Samples of sound per second.
-    size : int, range [16, inf)
+    size : int, range [16, inf), default=110
         Height and width of the pictures in pixels. The mouth fills them: its box
         is ``(0, 0, size)``.
-    random_state : int, numpy.random.Generator or None
+    random_state : int, numpy.random.Generator or None, default=None
         Seed. With an int, the first clips do not depend on `n_clips`.
 
     Returns

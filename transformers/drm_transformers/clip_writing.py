@@ -53,13 +53,13 @@ def write_clip(
         Grey, or red-green-blue.
     frame_rate : float, > 0
         Frames per second.
-    waveform : array-like of shape (n_samples,) or None
+    waveform : array-like of shape (n_samples,) or None, default=None
         Mono sound; values outside [-1, 1] are clipped. It is written whole,
         whatever the length of the frames.
-    sample_rate : int or None
+    sample_rate : int or None, default=None
         Hz; needed with `waveform`. Rates that some players refuse (12 kHz) are
         written as 48 kHz.
-    size : (width, height) or None
+    size : (width, height) or None, default=None
         Scale the pictures (cubic); both even. None: as they are, with the last
         row or column repeated where a side is odd, since the format needs even
         sides.

@@ -56,10 +56,10 @@ class Clip:
         Mono sound in [-1, 1], as long as the frames; None: there is no sound.
     sample_rate : int or None
         Samples per second, in Hz.
-    notes : tuple of str
+    notes : tuple of str, default=()
         What was repaired on reading, for example
         ``'damaged start: 12 frames dropped'``.
-    start : float, >= 0
+    start : float, >= 0, default=0.0
         Where frame 0 is in the file's pictures, in seconds: above 0 where the first
         ones could not be used. What is timed from the file's beginning, such as an
         alignment of words, is that much earlier here.
@@ -99,12 +99,12 @@ def read_clip(
     ----------
     path : str or path
         Any container and codec that FFmpeg reads.
-    frame_rate : float or None, > 0
+    frame_rate : float or None, > 0, default=None
         Resample the frames to this rate (each new frame shows the picture that
         is on screen in the middle of its period). None: the file's own rate.
-    sound : {'optional', 'required', 'ignore'}
+    sound : {'optional', 'required', 'ignore'}, default='optional'
         Whether a file without sound is accepted, and whether sound is read.
-    max_seconds : float
+    max_seconds : float, default=600.0
         Longer clips are refused, so that a wrong file cannot fill the memory.
 
     Returns
@@ -183,9 +183,9 @@ def read_sound(
     ----------
     path : str or path
         Sound or video file; a picture is not needed.
-    sample_rate : int or None
+    sample_rate : int or None, default=None
         Resample to this rate in Hz (polyphase). None: the file's own.
-    max_seconds : float
+    max_seconds : float, default=600.0
         Longer sound is refused.
 
     Returns

@@ -39,7 +39,7 @@ def locate_mouth(
     ----------
     frames : ndarray of shape (n_frames, height, width), uint8
         Grey frames of one clip, in order.
-    box : None, (x, y, size), or callable
+    box : None, (x, y, size), or callable, default=None
         None: found with OpenCV's frontal-face cascade and smoothed over the
         clip. Three numbers: a fixed square, in pixels (left, top, side). A
         callable takes `frames` and returns (n_frames, 3).
@@ -102,7 +102,7 @@ def crop_mouth(frames: ByteArray, boxes: npt.ArrayLike, size: int = 55) -> ByteA
         Grey frames.
     boxes : array-like of shape (n_frames, 3)
         x, y, size in pixels, from `locate_mouth`; fractions are kept.
-    size : int, > 0
+    size : int, > 0, default=55
         Side of the result in pixels.
 
     Returns

@@ -69,17 +69,17 @@ def clips_to_rows(
     ----------
     clips_or_paths : iterable of Clip or path
         Clips with sound. Paths of equal file name are told apart by their folders.
-    window : float, > 0
+    window : float, > 0, default=0.2
         Seconds of waveform in a speech row, centred on the middle of the frame.
-    size : int, > 0
+    size : int, > 0, default=55
         Side of the mouth crop in pixels.
-    box : None, (x, y, size), or callable
+    box : None, (x, y, size), or callable, default=None
         As in `locate_mouth`.
-    sample_rate : int, > 0
+    sample_rate : int, > 0, default=12000
         Hz; the sound is resampled to it.
-    features : {'windows', 'world'}
+    features : {'windows', 'world'}, default='windows'
         Waveform windows, or one WORLD envelope per frame and the excitation.
-    frame_rate : float or None
+    frame_rate : float or None, default=None
         Resample the frames of paths to this rate.
 
     Returns

@@ -48,9 +48,9 @@ def synthesize(
         Frames per second.
     n_samples : int, >= 0
         Length of the result.
-    sample_rate : int, > 0
+    sample_rate : int, > 0, default=12000
         Hz; the rate of the analysis.
-    alpha : float in (-1, 1) or None
+    alpha : float in (-1, 1) or None, default=None
         All-pass constant of the mel-cepstra; None: from `sample_rate`.
 
     Returns

@@ -61,7 +61,7 @@ class WorldFeatures:
         Share of noise per band, in dB, <= 0; 0 where unvoiced.
     sample_rate : int
         Hz.
-    hop : float
+    hop : float, default=0.005
         Seconds.
 
     Examples
@@ -118,9 +118,9 @@ def analyze(
         Sound in [-1, 1].
     sample_rate : int, > 0
         Its rate in Hz.
-    target_rate : int, > 0
+    target_rate : int, > 0, default=12000
         Rate of the analysis in Hz.
-    hop : float, > 0
+    hop : float, > 0, default=0.005
         Seconds between rows.
 
     Returns

@@ -44,7 +44,7 @@ def all_systems(seed: int | None = None) -> dict[str, Any]:
 
     Parameters
     ----------
-    seed : int or None
+    seed : int or None, default=None
         Seed of every system that draws random numbers.
 
     Returns
