@@ -24,7 +24,7 @@ from sklearn_drm.views import (
     counted,
     fit_arguments,
     flat_r2,
-    only_if,
+    if_inner_has,
     rows_of,
     seed,
     seeded,
@@ -37,13 +37,6 @@ from sklearn_drm.views import (
 )
 
 __all__ = ["SwapViews"]
-
-
-def _inner_has(name: str) -> Any:
-    def check(model: SwapViews) -> bool:
-        return hasattr(getattr(model, "estimator_", model.estimator), name)
-
-    return check
 
 
 class SwapViews(
@@ -270,7 +263,7 @@ class SwapViews(
         check_is_fitted(self)
         return self._inner_score("score", X, y, sample_weight)
 
-    @only_if(_inner_has("sample_x"))
+    @if_inner_has("estimator", "sample_x")
     def sample_y(
         self, X: Any, n_samples: int = 1, random_state: Any = None
     ) -> NDArray[Any]:
@@ -292,7 +285,7 @@ class SwapViews(
         draws = np.asarray(self.estimator_.sample_x(X, n_samples, **seed(random_state)))
         return draws[..., 0] if self.y_shape_ == () else draws
 
-    @only_if(_inner_has("sample_y"))
+    @if_inner_has("estimator", "sample_y")
     def sample_x(
         self, y: Any, n_samples: int = 1, random_state: Any = None
     ) -> NDArray[Any]:
@@ -313,7 +306,7 @@ class SwapViews(
         y = self._as_columns(self._checked_y(y))
         return np.asarray(self.estimator_.sample_y(y, n_samples, **seed(random_state)))
 
-    @only_if(_inner_has("sample"))
+    @if_inner_has("estimator", "sample")
     def sample(
         self, n_samples: int = 1, random_state: Any = None
     ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -334,7 +327,7 @@ class SwapViews(
         y, x = self.estimator_.sample(n_samples, **seed(random_state))
         return x, self._as_target(y)
 
-    @only_if(_inner_has("score_samples"))
+    @if_inner_has("estimator", "score_samples")
     def score_samples(self, X: Any = None, y: Any = None) -> NDArray[Any]:
         """Log density of each pair, or of one view.
 
@@ -355,7 +348,7 @@ class SwapViews(
         y = None if y is None else self._as_columns(self._checked_y(y))
         return np.asarray(self.estimator_.score_samples(y, X))
 
-    @only_if(_inner_has("log_partition"))
+    @if_inner_has("estimator", "log_partition")
     def log_partition(self) -> Any:
         """The estimator's log partition function.
 
@@ -367,7 +360,7 @@ class SwapViews(
         check_is_fitted(self)
         return self.estimator_.log_partition()
 
-    @only_if(_inner_has("transform_y"))
+    @if_inner_has("estimator", "transform_y")
     def transform_x(self, X: Any) -> Any:
         """The estimator's ``transform_y``.
 
@@ -382,7 +375,7 @@ class SwapViews(
         check_is_fitted(self)
         return self.estimator_.transform_y(self._checked_x(X, reset=False))
 
-    @only_if(_inner_has("transform_x"))
+    @if_inner_has("estimator", "transform_x")
     def transform_y(self, y: Any) -> Any:
         """The estimator's ``transform_x``.
 
@@ -397,7 +390,7 @@ class SwapViews(
         check_is_fitted(self)
         return self.estimator_.transform_x(self._as_columns(self._checked_y(y)))
 
-    @only_if(_inner_has("transform_pair"))
+    @if_inner_has("estimator", "transform_pair")
     def transform_pair(self, X: Any, y: Any) -> Any:
         """The estimator's ``transform_pair``, with the views exchanged.
 

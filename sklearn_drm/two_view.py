@@ -31,8 +31,8 @@ from sklearn_drm.views import (
     counted,
     fit_arguments,
     flat_r2,
+    if_inner_has,
     input_tags_of,
-    only_if,
     routing_is_on,
     rows_of,
     seed,
@@ -52,13 +52,6 @@ def _space(space: str) -> str:
     if space not in ("original", "transformed"):
         raise ValueError(f"space must be 'original' or 'transformed', got {space!r}.")
     return space
-
-
-def _inner_has(name: str) -> Any:
-    def check(model: TwoViewRegressor) -> bool:
-        return hasattr(getattr(model, "regressor_", model.regressor), name)
-
-    return check
 
 
 class TwoViewRegressor(
@@ -310,7 +303,7 @@ class TwoViewRegressor(
         rows = self._x_rows(X)
         return self._prediction(name, rows, self._y_view, return_std, space)
 
-    @only_if(_inner_has("predict_x"))
+    @if_inner_has("regressor", "predict_x")
     def predict_x(
         self, y: Any, return_std: bool = False, *, space: str = "original"
     ) -> Prediction:
@@ -365,7 +358,7 @@ class TwoViewRegressor(
             weights = dict(process_routing(self, "score", **weights).regressor.score)
         return float(self.regressor_.score(self._x_rows(X), self._y_rows(y), **weights))
 
-    @only_if(_inner_has("score_x"))
+    @if_inner_has("regressor", "score_x")
     def score_x(
         self,
         X: Any,
@@ -396,7 +389,7 @@ class TwoViewRegressor(
             self.regressor_.score_x(self._x_rows(X), self._y_rows(y), **weights)
         )
 
-    @only_if(_inner_has("sample_y"))
+    @if_inner_has("regressor", "sample_y")
     def sample_y(
         self, X: Any, n_samples: int = 1, random_state: Any = None
     ) -> NDArray[Any]:
@@ -420,7 +413,7 @@ class TwoViewRegressor(
         )
         return self._y_view.original(draws)
 
-    @only_if(_inner_has("sample_x"))
+    @if_inner_has("regressor", "sample_x")
     def sample_x(
         self, y: Any, n_samples: int = 1, random_state: Any = None
     ) -> NDArray[Any]:
@@ -444,7 +437,7 @@ class TwoViewRegressor(
         )
         return self._x_view.original(draws)
 
-    @only_if(_inner_has("sample"))
+    @if_inner_has("regressor", "sample")
     def sample(
         self, n_samples: int = 1, random_state: Any = None
     ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -465,7 +458,7 @@ class TwoViewRegressor(
         x_rows, y_rows = self.regressor_.sample(n_samples, **seed(random_state))
         return self._x_view.original(x_rows), self._y_view.original(y_rows)
 
-    @only_if(_inner_has("score_samples"))
+    @if_inner_has("regressor", "score_samples")
     def score_samples(self, X: Any = None, y: Any = None) -> NDArray[Any]:
         """Log density of each pair, or of one view, *in the transformed space*.
 
@@ -486,7 +479,7 @@ class TwoViewRegressor(
         y_rows = None if y is None else self._y_rows(y)
         return np.asarray(self.regressor_.score_samples(x_rows, y_rows))
 
-    @only_if(_inner_has("log_partition"))
+    @if_inner_has("regressor", "log_partition")
     def log_partition(self) -> Any:
         """The regressor's log partition function.
 
@@ -498,7 +491,7 @@ class TwoViewRegressor(
         check_is_fitted(self)
         return self.regressor_.log_partition()
 
-    @only_if(_inner_has("transform_x"))
+    @if_inner_has("regressor", "transform_x")
     def transform_x(self, X: Any) -> Any:
         """What the regressor makes of X: its hidden posterior means.
 
@@ -513,7 +506,7 @@ class TwoViewRegressor(
         check_is_fitted(self)
         return self.regressor_.transform_x(self._x_rows(X))
 
-    @only_if(_inner_has("transform_y"))
+    @if_inner_has("regressor", "transform_y")
     def transform_y(self, y: Any) -> Any:
         """What the regressor makes of y: its hidden posterior means.
 
@@ -528,7 +521,7 @@ class TwoViewRegressor(
         check_is_fitted(self)
         return self.regressor_.transform_y(self._y_rows(y))
 
-    @only_if(_inner_has("transform_pair"))
+    @if_inner_has("regressor", "transform_pair")
     def transform_pair(self, X: Any, y: Any) -> Any:
         """What the regressor makes of pairs: its hidden posterior means.
 

@@ -29,8 +29,17 @@ FLOATS = [np.float64, np.float32]
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-def only_if(check: Callable[[Any], bool]) -> Callable[[_Method], _Method]:
-    """scikit-learn's ``available_if``, keeping the method's type."""
+def if_inner_has(inner: str, name: str) -> Callable[[_Method], _Method]:
+    """A method that an estimator around another has where that one has `name`.
+
+    The other is the attribute ``inner``, fitted ``inner_``. This is scikit-learn's
+    ``available_if``, keeping the method's type.
+    """
+
+    def check(estimator: Any) -> bool:
+        fitted = getattr(estimator, f"{inner}_", getattr(estimator, inner))
+        return hasattr(fitted, name)
+
     return cast(Callable[[_Method], _Method], available_if(check))
 
 

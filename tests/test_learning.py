@@ -70,7 +70,7 @@ def finite_differences(function, vector):
 
 
 def with_vector(flat, vector):
-    copy = flat.copy()
+    copy = flatten_chain(flat.chain)
     copy.vector[:] = vector
     return copy
 

@@ -53,10 +53,6 @@ class FlatChain:
         """An independent copy in another data type."""
         return _bind(self.chain, self.vector.astype(dtype))
 
-    def copy(self) -> FlatChain:
-        """An independent copy."""
-        return _bind(self.chain, self.vector.copy())
-
 
 def flatten_chain(chain: Chain) -> FlatChain:
     """Copy a chain's parameters into one vector.
