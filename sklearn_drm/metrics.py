@@ -237,8 +237,9 @@ def modulation_spectrum_distance(
     zeros to the longest group. Its logarithm, 10 log₁₀, is averaged over groups, and
     the root mean square difference over columns and frequencies is returned. Powers
     are counted as at least 60 dB below the mean power of their column of ``y_true``,
-    so that a constant prediction has a finite distance. Columns that vary in no
-    group are left out.
+    so that a constant prediction has a finite distance. A group in which a column of
+    ``y_true`` does not vary, as one of a single row, does not count for that column;
+    columns that vary in no group are left out.
 
     References
     ----------
@@ -259,15 +260,18 @@ def modulation_spectrum_distance(
     labels = np.zeros(len(true), dtype=int) if groups is None else column_or_1d(groups)
     check_consistent_length(true, labels)
     powers = [_modulation_powers(values, labels) for values in (true, predicted)]
-    level = powers[0].mean(axis=(0, 1))
-    varies = level > 1e-24 * np.square(true).mean(axis=0)
+    moves = powers[0].mean(axis=1) > 1e-24 * np.square(true).mean(axis=0)
+    varies = moves.any(axis=0)
     if not varies.any():
         raise ValueError(
             "modulation_spectrum_distance is undefined: no column of y_true varies "
             "inside a group."
         )
+    share = moves[:, varies] / moves[:, varies].sum(axis=0)
+    powers = [power[..., varies] for power in powers]
+    level = np.einsum("gk,gfk->k", share, powers[0]) / powers[0].shape[1]
     logs = [
-        10 * np.log10(np.maximum(power[..., varies], 1e-6 * level[varies])).mean(axis=0)
+        np.einsum("gk,gfk->fk", share, 10 * np.log10(np.maximum(power, 1e-6 * level)))
         for power in powers
     ]
     return float(np.sqrt(np.square(logs[0] - logs[1]).mean()))

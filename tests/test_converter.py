@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler
 
 from drm_transformers import synthesize
@@ -249,6 +250,10 @@ def test_it_is_an_estimator_that_keeps_its_parameters():
     ("options", "words"),
     [
         ({"context": -1}, "context"),
+        ({"context": 1.0}, "context"),
+        ({"n_lip_components": 0}, "n_lip_components"),
+        ({"n_lip_components": 2.5}, "n_lip_components"),
+        ({"n_cepstra": 1}, "n_cepstra"),
         ({"excitation": "none"}, "excitation"),
         ({"combine": "both"}, "combine"),
     ],
@@ -256,6 +261,33 @@ def test_it_is_an_estimator_that_keeps_its_parameters():
 def test_parameters_out_of_range(clips, options, words):
     with pytest.raises(ValueError, match=words):
         converter(**options).fit(clips[:2])
+
+
+def test_more_components_than_the_cosines_that_are_usually_kept(clips):
+    model = converter(context=0, n_lip_components=230).fit(clips)
+    assert model.representation_.n_lips == 230
+
+
+def test_features_of_other_settings_are_refused(fitted, clips):
+    """16 kHz has as many bands of aperiodicity, so that nothing else would clash."""
+    size = SETTINGS.size
+    wide = replace(clips[0], envelope=np.ones((len(clips[0].lips), 513), np.float32))
+    small = replace(clips[1], lips=clips[1].lips[:, : size - 9, : size - 9])
+    for other in (wide, small):
+        for use in (
+            lambda other=other: converter().fit([*clips[2:4], other]),
+            lambda other=other: converter().fit([other, other]),
+            lambda other=other: evaluate(fitted, [clips[2], other]),
+        ):
+            with pytest.raises(ValueError, match=rf"{other.name}: .* settings="):
+                use()
+
+
+def test_evaluation_without_a_model_or_clips(fitted, clips):
+    with pytest.raises(NotFittedError):
+        evaluate(converter(), clips)
+    with pytest.raises(ValueError, match="no clips"):
+        evaluate(fitted, [])
 
 
 def test_too_little_and_wrong_input(fitted, clips):
@@ -271,6 +303,8 @@ def test_too_little_and_wrong_input(fitted, clips):
         fitted.speech_to_lips(np.full(12_000, np.nan), 12_000)
     with pytest.raises(ValueError, match="empty"):
         fitted.speech_to_lips(np.zeros(0), 12_000)
+    with pytest.raises(ValueError, match="sample_rate"):
+        fitted.speech_to_lips(np.zeros(12_000), 0)
 
 
 def test_silence_and_a_still_mouth_are_finite(fitted, clips):

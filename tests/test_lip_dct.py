@@ -254,10 +254,10 @@ def test_huge_values_are_exact_or_refused():
         dct.inverse_transform(np.full((2, 16), 1e308))
 
 
-@pytest.mark.parametrize("n_channels", [3, 4])
-def test_colour_pictures_are_not_taken_for_frames(n_channels):
+@pytest.mark.parametrize("n_channels", [1, 3, 4])
+def test_pictures_with_channels_are_not_taken_for_frames(n_channels):
     pictures = np.zeros((5, 55, 60, n_channels))
-    with pytest.raises(ValueError, match="look like colour pictures"):
+    with pytest.raises(ValueError, match="look like pictures with channels"):
         LipDCTTransformer().fit(pictures)
     frames = LipDCTTransformer(image_shape=(60, n_channels)).fit(pictures)
     assert frames.n_frames_ == 55

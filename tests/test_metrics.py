@@ -321,6 +321,17 @@ def test_modulation_spectra_know_only_the_strength_of_movement():
         modulation_spectrum_distance(0 * true + 3, true, groups)
 
 
+def test_still_groups_do_not_dilute_modulation_spectra():
+    rng = np.random.default_rng(3)
+    true, groups = rng.normal(size=(60, 2)), np.repeat([0, 1], 30)
+    tenth = true / 10
+    assert modulation_spectrum_distance(true, tenth, groups) == pytest.approx(20)
+    # A clip of one row, and one in which the second column stands still.
+    more = np.vstack([true, [[1.0, 2.0]], true[:30] * [1, 0]])
+    labels = np.append(groups, [2] + [3] * 30)
+    assert modulation_spectrum_distance(more, more / 10, labels) == pytest.approx(20)
+
+
 @pytest.mark.parametrize("value", [0.1, 1 / 3, 1e300, -7e-9])
 def test_what_does_not_vary_is_found_where_its_mean_is_rounded(value):
     noise = np.random.default_rng(0).standard_normal(10)

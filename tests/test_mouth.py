@@ -38,6 +38,14 @@ def test_wrong_box(frames, box):
         locate_mouth(frames, box=box)
 
 
+@pytest.mark.parametrize("box", [(1, np.nan, 3), (np.inf, 1, 3), (1, 2, -5), (1, 2, 0)])
+def test_wrong_crops(frames, box):
+    with pytest.raises(ValueError, match="boxes"):
+        crop_mouth(frames, [box] * len(frames))
+    with pytest.raises(ValueError, match="size"):
+        crop_mouth(frames, [(1, 2, 5)] * len(frames), 0)
+
+
 @pytest.mark.parametrize(
     "wrong", [np.zeros((9, 9), np.uint8), np.zeros((2, 9, 9)), np.zeros((0, 9, 9))]
 )

@@ -126,6 +126,34 @@ def test_clips_longer_than_those_of_the_fit():
     assert np.all((found / wanted > 0.8) & (found / wanted < 1.25)), found / wanted
 
 
+@pytest.mark.parametrize("length", [31, 45, 60, 150])
+def test_equal_statistics_change_nothing_in_longer_clips(length):
+    rng = np.random.default_rng(0)
+    rows, groups = rng.normal(size=(1200, 3)), np.repeat(np.arange(40), 30)
+    filter_ = ModulationSpectrumFilter(strength=1.0).fit(rows, rows, groups)
+    longer = rng.normal(size=(length, 3))
+    np.testing.assert_allclose(filter_.transform(longer), longer, atol=1e-9)
+
+
+def test_all_movements_of_a_longer_clip_are_raised_alike():
+    """Half the movement at all frequencies asks for twice the gain at all of them."""
+    rng = np.random.default_rng(0)
+    rows, groups = rng.normal(size=(1200, 3)), np.repeat(np.arange(40), 30)
+    filter_ = ModulationSpectrumFilter(strength=1.0).fit(rows, rows / 2, groups)
+    clip = rng.normal(size=(60, 3)) / 2
+    gain = np.fft.rfft(filter_.transform(clip), axis=0) / np.fft.rfft(clip, axis=0)
+    np.testing.assert_allclose(gain[1:], 2, rtol=1e-6)
+
+
+def test_means_of_padded_clips_stay():
+    natural, made, groups = trajectories(n_clips=40, length=30)
+    filter_ = ModulationSpectrumFilter(strength=1.0).fit(natural, made, groups)
+    short = made[:11] + 5
+    np.testing.assert_allclose(
+        filter_.transform(short).mean(axis=0), short.mean(axis=0), atol=1e-12
+    )
+
+
 def test_a_chain_fits_each_filter_on_what_the_one_before_gives():
     natural, made, groups = trajectories()
     chain = clone(BOTH).fit(natural, made, groups)
@@ -193,6 +221,9 @@ def test_precision_is_kept_and_rows_are_not_written_to(filter_):
         (lambda f: f.fit(np.zeros((0, 1)), np.zeros((0, 1)), []), "nothing in them"),
         (lambda f: f.fit([[1.0]], [[1.0]]).transform([[1.0, 2.0]]), "fitted with 1"),
         (lambda f: f.set_params(exclude=(3,)).fit([[1.0]], [[1.0]]), "exclude="),
+        (lambda f: f.set_params(exclude=[True]).fit([[1.0]], [[1.0]]), "exclude="),
+        (lambda f: f.set_params(exclude=[0.0]).fit([[1.0]], [[1.0]]), "exclude="),
+        (lambda f: f.set_params(exclude=["0"]).fit([[1.0]], [[1.0]]), "exclude="),
     ],
 )
 @pytest.mark.parametrize("kind", [GlobalVarianceFilter, ModulationSpectrumFilter])

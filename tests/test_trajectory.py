@@ -124,6 +124,8 @@ def test_no_rows():
         (lambda: stack_context([1.0, 2.0], None, 1), "shape"),
         (lambda: stack_context([[1.0]], ["a", "b"], 1), "groups have shape"),
         (lambda: stack_context([[1.0]], None, -1), "k=-1"),
+        (lambda: stack_context([[1.0]], None, 1.0), "k=1.0"),
+        (lambda: average_context([[1.0]], None, True), "k=True"),
         (lambda: average_context([[1.0, 2.0]], None, 1), "no multiple of 2k"),
     ],
 )

@@ -226,6 +226,14 @@ def test_synthesis_keeps_the_means_that_the_analysis_takes(n_frames, rate, seed)
     np.testing.assert_allclose(np.log(means), rows, atol=1e-9)
 
 
+@pytest.mark.parametrize("rate", [130.0, 150.0, 160.0, 180.0, 190.0, 195.0, 199.9])
+def test_frames_hardly_longer_than_a_hop_stay_in_range(rate):
+    """Lines that keep the mean of one hop each would grow along the clip."""
+    rows = np.random.default_rng(0).uniform(-1, 1, size=(600, 3))
+    hops = _at_hops(rows, int(600 / rate / 0.005) + 2, 0.005 * rate)
+    assert np.abs(hops).max() < 4
+
+
 def test_a_row_for_every_hop_is_that_hop():
     rows = np.random.default_rng(0).normal(size=(9, 4))
     np.testing.assert_allclose(_at_hops(rows, 9, 1.0), rows, rtol=1e-12)

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import Ridge
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from drm_transformers.parameters import whole_rate
 from drm_transformers.vocoder import synthesize
 from sklearn_drm.lipspeech.features import (
     ClipFeatures,
@@ -191,7 +193,8 @@ class LipSpeechConverter(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If there is too little to fit on, or a parameter is out of range.
+            If there is too little to fit on, a parameter is out of range, or the clips
+            were not read with `settings`.
         """
         self._check(features)
         self.representation_ = fit_representation(
@@ -220,8 +223,12 @@ class LipSpeechConverter(BaseEstimator):  # type: ignore[misc]
         return self
 
     def _check(self, features: Sequence[ClipFeatures]) -> None:
-        if self.context < 0:
-            raise ValueError(f"context must be 0 or more, got {self.context}")
+        for name, least in (("context", 0), ("n_lip_components", 1), ("n_cepstra", 2)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise ValueError(f"{name} must be an integer, got {value!r}")
+            if value < least:
+                raise ValueError(f"{name} must be {least} or more, got {value}")
         if self.excitation not in ("joint", "ridge"):
             raise ValueError(
                 f"excitation must be 'joint' or 'ridge', got {self.excitation!r}"
@@ -365,9 +372,10 @@ class LipSpeechConverter(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If the sound is empty or not finite.
+            If the sound is empty or not finite, or the rate no whole number of Hz.
         """
         settings = self.settings_
+        sample_rate = whole_rate("sample_rate", sample_rate)
         if n_frames is None:
             seconds = len(waveform) / sample_rate
             n_frames = max(1, int(np.ceil(seconds * settings.frame_rate - 1e-6)))

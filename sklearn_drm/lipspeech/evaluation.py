@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.neural_network import MLPRegressor
+from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from sklearn_drm.lipspeech.converter import LipSpeechConverter
@@ -139,6 +140,12 @@ def evaluate(
     -------
     Evaluation
 
+    Raises
+    ------
+    ValueError
+        If there are no clips, or they were read with other settings than the
+        converter's.
+
     Notes
     -----
     R² is pooled over dimensions, 1 - Σ (y - ŷ)² / Σ (y - ȳ)², with ȳ the mean of
@@ -163,6 +170,7 @@ def evaluate(
     >>> [score.system for score in evaluate(converter, clips[3:]).scores]
     ['mean', 'ridge', 'DRM']
     """
+    check_is_fitted(converter, "representation_")
     maps = converter.representation_
     views = maps.views(test)
     n = maps.n_cepstra

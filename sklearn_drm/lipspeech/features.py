@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,12 @@ from drm_transformers.parameters import (
     is_positive_integer,
     whole_rate,
 )
-from drm_transformers.vocoder import analyze, frame_features
+from drm_transformers.vocoder import analyze, frame_features, n_envelope_bins
 
 __all__ = [
     "ClipFeatures",
     "FeatureSettings",
+    "check_features",
     "clip_features",
     "lip_images",
     "picture_size",
@@ -192,6 +194,39 @@ class ClipFeatures:
     excitation: NDArray[np.float32]
     notes: tuple[str, ...] = ()
     picture_size: tuple[int, int] | None = None
+
+
+def check_features(features: Sequence[ClipFeatures], settings: FeatureSettings) -> None:
+    """Refuse features that were not read with some settings.
+
+    Parameters
+    ----------
+    features : sequence of ClipFeatures
+    settings : FeatureSettings
+        Of the model.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or lip images or envelopes of a clip have another size than
+        the settings say.
+    """
+    if not len(features):
+        raise ValueError("no clips were given; give the features of one at least")
+    size, n_bins = settings.size, n_envelope_bins(settings.sample_rate)
+    for clip in features:
+        if clip.lips.shape[1:] != (size, size):
+            raise ValueError(
+                f"{clip.name}: lip images of {clip.lips.shape[1:]} pixels, and the "
+                f"settings say ({size}, {size}); give settings= what the clips were "
+                "read with"
+            )
+        if clip.envelope.shape[1] != n_bins:
+            raise ValueError(
+                f"{clip.name}: envelopes of {clip.envelope.shape[1]} bins, and at the "
+                f"settings' sample_rate={settings.sample_rate} there are {n_bins}; "
+                "give settings= what the clips were read with"
+            )
 
 
 def picture_size(clip: Clip) -> tuple[int, int]:

@@ -17,9 +17,16 @@ from sklearn.preprocessing import StandardScaler
 from drm_transformers.lip_dct import LipDCTTransformer
 from drm_transformers.mel_cepstrum import MelCepstrumTransformer
 from drm_transformers.trajectory import average_context, group_means, stack_context
-from sklearn_drm.lipspeech.features import ClipFeatures, FeatureSettings
+from sklearn_drm.lipspeech.features import (
+    ClipFeatures,
+    FeatureSettings,
+    check_features,
+)
 
 __all__ = ["Representation", "Views", "fit_representation"]
+
+# Cosine coefficients of an image that are kept, where no more components are asked for.
+_N_COSINES = 210
 
 FloatArray = NDArray[np.float32]
 Groups = NDArray[np.intp]
@@ -135,7 +142,13 @@ class Representation:
         Returns
         -------
         Views
+
+        Raises
+        ------
+        ValueError
+            If there are none, or they were read with other settings than the fit's.
         """
+        check_features(features, self.settings)
         groups = np.repeat(np.arange(len(features)), [len(f.lips) for f in features])
         images = np.concatenate([f.lips for f in features])
         lips = _float32(self.lips.transform(images))
@@ -351,15 +364,22 @@ def fit_representation(
     -------
     Representation
 
+    Raises
+    ------
+    ValueError
+        If there are no clips, or they were not read with `settings`.
+
     Warns
     -----
     UserWarning
         If the mouth's box is one in pictures of several sizes.
     """
+    check_features(features, settings)
     images = np.concatenate([f.lips for f in features])
     n_lips = min(n_lips, len(images), images[0].size)
+    n_cosines = min(max(n_lips, _N_COSINES), images[0].size)
     lips = make_pipeline(
-        LipDCTTransformer(images.shape[1:]),
+        LipDCTTransformer(images.shape[1:], n_cosines),
         PCA(n_lips, random_state=0),
         StandardScaler(),
     ).fit(images)

@@ -48,7 +48,12 @@ def checked_pair(
 
 def checked_columns(exclude: Sequence[int], width: int) -> npt.NDArray[np.intp]:
     """The excluded columns, if they exist."""
-    columns = np.asarray(exclude, dtype=np.intp).reshape(-1)
+    columns = np.asarray(exclude).reshape(-1)
+    if columns.size and columns.dtype.kind not in "iu":
+        raise ValueError(
+            f"exclude={exclude!r}: must be numbers of columns, such as [0] for c0"
+        )
+    columns = columns.astype(np.intp)
     if ((columns < -width) | (columns >= width)).any():
         raise ValueError(f"exclude={exclude!r}: there are {width} columns")
     return columns

@@ -114,8 +114,8 @@ class LipDCTTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ------
         ValueError
             If a value is not finite, the rows do not hold whole images of
-            `image_shape` or look like colour pictures, or `n_coefficients` is out of
-            range.
+            `image_shape` or look like pictures with channels, or `n_coefficients` is
+            out of range.
         """
         flat, row_shape = self._flatten(X, reset=True)
         self.image_shape_ = self._infer_image_shape(row_shape)
@@ -204,7 +204,7 @@ class LipDCTTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Only its length is checked.
+            Must be the columns of the fit, where given.
 
         Returns
         -------
@@ -252,11 +252,12 @@ class LipDCTTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _infer_image_shape(self, row_shape: tuple[int, ...]) -> tuple[int, int]:
         width = prod(row_shape)
         if self.image_shape is None:
-            if _looks_coloured(row_shape):
+            if _ends_in_channels(row_shape):
                 raise ValueError(
-                    f"rows of shape {row_shape} look like colour pictures; make them "
-                    f"grey first, or give image_shape={row_shape[1:]} if they are "
-                    f"{row_shape[0]} frames of that size."
+                    f"rows of shape {row_shape} look like pictures with channels; "
+                    "give grey pictures (height, width), or "
+                    f"image_shape={row_shape[1:]} if they are {row_shape[0]} frames "
+                    "of that size."
                 )
             if len(row_shape) > 1:
                 return row_shape[-2], row_shape[-1]
@@ -294,9 +295,9 @@ class LipDCTTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return [slice(start, start + step) for start in range(0, n_rows, step)]
 
 
-def _looks_coloured(row_shape: tuple[int, ...]) -> bool:
+def _ends_in_channels(row_shape: tuple[int, ...]) -> bool:
     """Whether a row is rather (height, width, channels) than frames of an image."""
-    return len(row_shape) == 3 and row_shape[2] in (3, 4) and min(row_shape[:2]) >= 8
+    return len(row_shape) == 3 and row_shape[2] in (1, 3, 4) and min(row_shape[:2]) >= 8
 
 
 def _zigzag(height: int, width: int) -> NDArray[np.intp]:

@@ -222,16 +222,19 @@ class ModulationSpectrumFilter(BaseEstimator):  # type: ignore[misc]
         deviation = np.minimum(deviation, _LARGEST_DEVIATION * std_to)
         change = deviation * known + mean_to - np.where(known, log_power, mean_from)
         gain = np.clip(self.strength * change / 2, -_LARGEST_GAIN, _LARGEST_GAIN)
-        filtered = np.fft.irfft(spectrum * np.exp(gain), n_fft, axis=0)
-        return np.asarray(clip.mean(axis=0) + filtered[: len(clip)])
+        filtered = np.fft.irfft(spectrum * np.exp(gain), n_fft, axis=0)[: len(clip)]
+        # Cutting off what was padding can leave a mean.
+        return np.asarray(clip.mean(axis=0) + filtered - filtered.mean(axis=0))
 
     def _at_length(self, moments: Float64, n_fft: int) -> Float64:
         """Moments at the frequencies of another transform length."""
-        if n_fft == self.n_fft_:
-            return moments
-        known = np.fft.rfftfreq(self.n_fft_)
+        if n_fft == self.n_fft_ or self.n_fft_ == 1:
+            return np.broadcast_to(moments, (n_fft // 2 + 1, moments.shape[1]))
+        # Without clips' means there is no power at 0 Hz, which is no neighbour of the
+        # lowest frequencies then: below the lowest known one its moments are taken.
+        known = np.fft.rfftfreq(self.n_fft_)[1:]
         wanted = np.fft.rfftfreq(n_fft)
-        columns = [np.interp(wanted, known, column) for column in moments.T]
+        columns = [np.interp(wanted, known, column[1:]) for column in moments.T]
         return np.stack(columns, axis=1)
 
 

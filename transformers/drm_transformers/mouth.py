@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from drm_transformers._errors import ClipError
+from drm_transformers.parameters import is_positive_integer
 
 __all__ = ["crop_mouth", "locate_mouth"]
 
@@ -86,11 +87,7 @@ def locate_mouth(
             f"box gives shape {boxes.shape}; expected x, y, size, or a callable "
             f"that returns ({len(frames)}, 3)"
         )
-    if not np.isfinite(boxes).all() or (boxes[:, 2] <= 0).any():
-        raise ValueError(
-            "box has values that are not finite, or a size that is not > 0"
-        )
-    return boxes
+    return _checked_boxes(boxes, "box")
 
 
 def crop_mouth(frames: ByteArray, boxes: npt.ArrayLike, size: int = 55) -> ByteArray:
@@ -113,7 +110,8 @@ def crop_mouth(frames: ByteArray, boxes: npt.ArrayLike, size: int = 55) -> ByteA
     Raises
     ------
     ValueError
-        Shapes do not match.
+        Shapes do not match, a box is not finite or has no size, or `size` is no
+        positive integer.
 
     Notes
     -----
@@ -131,6 +129,9 @@ def crop_mouth(frames: ByteArray, boxes: npt.ArrayLike, size: int = 55) -> ByteA
     squares = np.asarray(boxes, dtype=np.float64)
     if squares.shape != (len(frames), 3):
         raise ValueError(f"boxes have shape {squares.shape}, not ({len(frames)}, 3)")
+    _checked_boxes(squares, "boxes")
+    if not is_positive_integer(size):
+        raise ValueError(f"size must be a positive integer, got {size!r}")
     out = np.empty((len(frames), size, size), np.uint8)
     for i, (frame, (x, y, side)) in enumerate(zip(frames, squares, strict=True)):
         # Shrinking samples several points per pixel and takes their mean.
@@ -151,6 +152,14 @@ def crop_mouth(frames: ByteArray, boxes: npt.ArrayLike, size: int = 55) -> ByteA
             crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
         out[i] = crop
     return out
+
+
+def _checked_boxes(boxes: FloatArray, name: str) -> FloatArray:
+    if not np.isfinite(boxes).all() or (boxes[:, 2] <= 0).any():
+        raise ValueError(
+            f"{name}: there are values that are not finite, or a size that is not > 0"
+        )
+    return boxes
 
 
 def _checked_frames(frames: ByteArray) -> ByteArray:

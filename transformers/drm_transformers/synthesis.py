@@ -117,14 +117,19 @@ def synthesize(
     return excerpt(np.asarray(waveform, dtype=np.float64), 0, n_samples)
 
 
+# In frames. From 0.8 on the knots that keep the means grow along a clip.
+_LONGEST_AVERAGED_HOP = 0.75
+
+
 def _at_hops(rows: FloatArray, n_hops: int, hop: float) -> FloatArray:
     """Rows of frames at hops, so that their mean over the hops of a frame is its row.
 
     Hop k, from k to k + 1 hops, is on the line at its middle; `hop` is in frames. With
-    a hop of a frame or longer there is no mean to keep: the knots are the rows.
+    hops of about a frame or longer there is no mean to keep, or none that lines could
+    keep without swinging: the knots are the rows.
     """
     n, knots = len(rows), rows
-    if hop < 1:
+    if hop < _LONGEST_AVERAGED_HOP:
         counts = np.diff(first_hops(n, hop))
         frame = np.repeat(np.arange(n), counts)
         left, share = _place(np.arange(len(frame)), n, hop)

@@ -6,6 +6,8 @@ time order, but groups may be interleaved.
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 import numpy.typing as npt
 
@@ -172,8 +174,8 @@ def _checked(
     rows: npt.ArrayLike, groups: npt.ArrayLike | None, k: int
 ) -> tuple[FloatArray, npt.NDArray[np.intp]]:
     values, labels = labelled_rows(rows, groups)
-    if k < 0 or int(k) != k:
-        raise ValueError(f"k={k!r}: must be a whole number >= 0")
+    if isinstance(k, bool) or not isinstance(k, Integral) or k < 0:
+        raise ValueError(f"k={k!r}: must be an integer >= 0")
     return values, labels
 
 

@@ -21,7 +21,14 @@ from drm_transformers.parameters import whole_rate
 from drm_transformers.resampling import excerpt, resample
 from drm_transformers.synthesis import synthesize
 
-__all__ = ["FrameSpeech", "WorldFeatures", "analyze", "frame_features", "synthesize"]
+__all__ = [
+    "FrameSpeech",
+    "WorldFeatures",
+    "analyze",
+    "frame_features",
+    "n_envelope_bins",
+    "synthesize",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -101,6 +108,11 @@ class FrameSpeech:
 
     envelope: FloatArray
     excitation: FloatArray
+
+
+def n_envelope_bins(sample_rate: int) -> int:
+    """Number of bins of the envelopes that `analyze` makes at a rate in Hz."""
+    return fft_size(whole_rate("sample_rate", sample_rate)) // 2 + 1
 
 
 def analyze(
