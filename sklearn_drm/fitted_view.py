@@ -253,7 +253,7 @@ def affine_map(
     basis = np.vstack([np.zeros((1, n_columns)), np.eye(n_columns)])
     try:
         image = np.asarray(inverse(np.vstack([basis, trial])))
-    except (ValueError, TypeError, ArithmeticError):
+    except (ValueError, TypeError, ArithmeticError, LookupError):
         return None
     if image.dtype.kind not in "fiu" or not np.all(np.isfinite(image)):
         return None

@@ -64,7 +64,7 @@ def pooled_r2(
     """
     true, predicted = _pair(y_true, y_pred)
     origin = 0.0 if reference is None else _reference(reference, true.shape)
-    return _ratio_r2(_sum_of_squares(true - predicted), _sum_of_squares(true - origin))
+    return _r2(true - predicted, true - origin)
 
 
 def within_group_r2(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -> float:
@@ -102,7 +102,7 @@ def within_group_r2(y_true: ArrayLike, y_pred: ArrayLike, groups: ArrayLike) -> 
     """
     true, predicted = _pair(y_true, y_pred)
     true, predicted = _centred(true, groups), _centred(predicted, groups)
-    return _ratio_r2(_sum_of_squares(true - predicted), _sum_of_squares(true))
+    return _r2(true - predicted, true)
 
 
 def variance_ratio(
@@ -257,7 +257,7 @@ def modulation_spectrum_distance(
     20.0
     """
     true, predicted = _columns_of(*_pair(y_true, y_pred))
-    labels = np.zeros(len(true), dtype=int) if groups is None else column_or_1d(groups)
+    labels = np.zeros(len(true), dtype=int) if groups is None else _labels(groups)
     check_consistent_length(true, labels)
     powers = [_modulation_powers(values, labels) for values in (true, predicted)]
     moves = powers[0].mean(axis=1) > 1e-24 * np.square(true).mean(axis=0)
@@ -409,6 +409,17 @@ def _pair(
     return true, predicted
 
 
+def _labels(groups: ArrayLike) -> NDArray[Any]:
+    labels: NDArray[Any] = column_or_1d(groups)
+    try:
+        np.unique(labels)
+    except TypeError as error:
+        raise ValueError(
+            "groups must be labels of one kind, with none missing."
+        ) from error
+    return labels
+
+
 def _checked(values: ArrayLike, name: str) -> NDArray[np.float64]:
     checked: NDArray[np.float64] = check_array(
         values, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name=name
@@ -434,7 +445,7 @@ def _centred(
     """Values minus their column means, taken inside each group where given."""
     if groups is None:
         groups = np.zeros(len(values), dtype=int)
-    labels = column_or_1d(groups)
+    labels = _labels(groups)
     check_consistent_length(values, labels)
     _, first, member = np.unique(labels, return_index=True, return_inverse=True)
     # From the first row of each group: the mean of equal values may round to another.
@@ -479,7 +490,12 @@ def _sum_of_squares(values: NDArray[np.float64]) -> float:
     return float(np.square(values).sum())
 
 
-def _ratio_r2(error: float, total: float) -> float:
+def _r2(errors: NDArray[np.float64], deviations: NDArray[np.float64]) -> float:
+    """1 − Σ errors² / Σ deviations², whatever their unit."""
+    largest = max(np.abs(errors).max(), np.abs(deviations).max())
+    if largest > 0 and not 1e-150 < largest < 1e150:
+        errors, deviations = errors / largest, deviations / largest
+    error, total = _sum_of_squares(errors), _sum_of_squares(deviations)
     if total == 0:
         return 1.0 if error == 0 else 0.0
     return 1 - error / total

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.integrate import dblquad
 from scipy.special import expit, logsumexp
 
-from sklearn_drm.core import exact
+from sklearn_drm.core import ais, exact
 from sklearn_drm.core.ais import anneal, estimate_log_partition
 from sklearn_drm.core.chain import Chain, energy, mirror, random_chain
 from sklearn_drm.core.gibbs import gibbs_sweep, sample_chain
@@ -373,6 +373,39 @@ def test_densities_do_not_depend_on_the_block_of_rows(hidden, monkeypatch):
     for pair, expected in zip(views, whole, strict=True):
         found = exact.log_likelihood(chain, *pair)
         np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_standard_error_of_a_log_mean_is_its_spread():
+    rng = np.random.default_rng(0)
+    runs = [ais._log_mean(rng.normal(scale=0.3, size=400)) for _ in range(400)]
+    means, errors = np.array(runs).T
+    assert np.mean(means) == pytest.approx(0.3**2 / 2, abs=0.005)
+    assert np.std(means) == pytest.approx(np.mean(errors), rel=0.15)
+
+
+@pytest.mark.parametrize("scale", [0.5, 20.0, 400.0])
+def test_messages_between_layers_keep_what_a_product_would_lose(scale):
+    """With large weights most states have no weight beside the others of their row."""
+    rng = np.random.default_rng(0)
+    messages, transfer = (
+        scale * rng.normal(size=(6, 8)),
+        scale * rng.normal(size=(8, 5)),
+    )
+    # State 3 is ruled out by all rows, and is what column 2 needs.
+    messages[:, 3] -= 50 * scale
+    transfer[3, 2] += 45 * scale
+    expected = logsumexp(messages[:, :, None] + transfer, axis=1)
+    found = exact._log_product(messages, transfer)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_densities_need_rows():
+    chain = make_chain("gaussian", "gaussian", [2])
+    rng = np.random.default_rng(0)
+    x, y = (make_values(layer, 3, rng) for layer in (chain.x, chain.y))
+    for views in ((None, None), (x, y[:2])):
+        with pytest.raises(ValueError, match="x or y must be given"):
+            exact.log_likelihood(chain, *views)
 
 
 @pytest.mark.parametrize("given", ["x", "y"])

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, GroupKFold
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    OrdinalEncoder,
+    StandardScaler,
+)
 
 from sklearn_drm import (
     BBDRMClassifier,
     DivergenceError,
+    GCDRMClassifier,
     GGDRMRegressor,
     SwapViews,
     TwoViewRegressor,
 )
+from sklearn_drm.core import rows
 
 QUICK = {"n_hidden_units": 8, "fine_tune_epochs": 3, "random_state": 0}
 
@@ -197,6 +206,95 @@ def test_exporting_what_was_fitted_on_data_frames_warns_of_nothing(views, recwar
     ).fit(x, y)
     to_onnx(model)
     assert not [w for w in recwarn if "feature names" in str(w.message)]
+
+
+@pytest.mark.parametrize("kind", [GGDRMRegressor, GCDRMClassifier])
+@pytest.mark.parametrize("way", ["fit", "warm_start", "partial_fit"])
+def test_densities_are_those_of_the_chain_as_it_is_now(kind, way, views):
+    x = views[0]
+    y = views[1] if kind is GGDRMRegressor else np.arange(300) % 3
+    model = kind(random_state=0, n_hidden_units=6, fine_tune_epochs=2)
+    if kind is GGDRMRegressor:
+        model.set_params(fine_tune=None)
+    model.fit(x, y)
+    before = model.score_samples(x)
+    if way == "partial_fit":
+        model.partial_fit(3 * x, y)
+    else:
+        model.set_params(warm_start=way == "warm_start").fit(3 * x, y)
+    now = model.score_samples(x)
+    assert not np.allclose(now, before)
+    np.testing.assert_array_equal(joblib_copy(model).score_samples(x), now)
+    model._log_partition = None
+    np.testing.assert_array_equal(model.score_samples(x), now)
+
+
+def joblib_copy(model):
+    """As it comes out of a file, where no log-partition is remembered."""
+    copy = pickle.loads(pickle.dumps(model))
+    copy._log_partition = None
+    return copy
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"fine_tune": None},
+        {"fine_tune": "joint"},
+        {"n_hidden_layers": 1, "fine_tune": None},
+    ],
+)
+def test_densities_of_many_rows_are_those_of_few(settings, views, monkeypatch):
+    x, y = views
+    model = GGDRMRegressor(**{**QUICK, "n_hidden_units": 30, **settings}).fit(x, y)
+    pairs = ((x, y), (x, None), (None, y))
+    whole = [model.score_samples(*pair) for pair in pairs]
+    monkeypatch.setattr(rows, "_BLOCK_VALUES", 200)
+    for pair, expected in zip(pairs, whole, strict=True):
+        np.testing.assert_allclose(model.score_samples(*pair), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("exponent", [-60, -44, 44, 60])
+def test_single_precision_rows_for_a_model_in_extreme_units(exponent, views):
+    x, y = views
+    unit = 10.0**exponent
+    model = GGDRMRegressor(**QUICK).fit(unit * x, y)
+    plain = GGDRMRegressor(**QUICK).fit(x, y)
+    with np.errstate(over="ignore", under="ignore"):
+        few = (unit * x).astype(np.float32)
+    if np.isfinite(few).all():
+        assert np.isfinite(model.predict_y(few)).all()
+    for found, expected in zip(
+        model.predict_x(y.astype(np.float32), return_std=True),
+        plain.predict_x(y.astype(np.float32), return_std=True),
+        strict=True,
+    ):
+        np.testing.assert_allclose(found / unit, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_labels_of_another_type_are_no_classes():
+    """NumPy compares numbers with text as text, and only for some numbers of them."""
+    x, y = np.random.default_rng(0).normal(size=(240, 4)), np.arange(240) % 12
+    model = GCDRMClassifier(**QUICK).fit(x, y)
+    for labels in (["2", "10"], [str(label) for label in y]):
+        with pytest.raises(ValueError, match="which is none of the classes"):
+            model.predict_x(labels)
+        with pytest.raises(ValueError, match="which is none of the classes"):
+            model.partial_fit(x[: len(labels)], labels)
+    np.testing.assert_array_equal(
+        model.predict_x([2.0, 11.0]), model.predict_x([2, 11])
+    )
+
+
+@pytest.mark.parametrize(
+    "encoder", [OrdinalEncoder(), KBinsDiscretizer(4, encode="ordinal")]
+)
+def test_codes_have_no_standard_deviation(encoder, views):
+    labels = np.array(list("abc"))[np.arange(300) % 3, None]
+    y = labels if isinstance(encoder, OrdinalEncoder) else views[1]
+    model = TwoViewRegressor(GGDRMRegressor(**QUICK), y_transformer=encoder)
+    with pytest.raises(ValueError, match="affine"):
+        model.fit(views[0], y).predict_y(views[0][:3], return_std=True)
 
 
 def test_classes_of_several_labels_are_their_columns(views):

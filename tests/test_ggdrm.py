@@ -126,7 +126,8 @@ def test_one_dimensional_y():
 
 def test_mirror_swaps_the_predictors_and_keeps_the_density():
     x, y = two_views(200)
-    model = GGDRMRegressor(2, 4, random_state=0, pretrain_epochs=20).fit(x, y)
+    settings = {"random_state": 0, "pretrain_epochs": 20, "early_stopping": False}
+    model = GGDRMRegressor(2, 4, **settings).fit(x, y)
     swapped = mirror(model.model_)
     a, b = model.model_.x_scaling.standardize(x), model.model_.y_scaling.standardize(y)
     np.testing.assert_allclose(
@@ -273,7 +274,7 @@ def test_early_stopping_holds_out_whole_groups(monkeypatch):
 
 
 def test_early_stopping_is_off_with_few_rows():
-    x, y = two_views(40)
+    x, y = two_views(39)
     model = GGDRMRegressor(random_state=0, **QUICK).fit(x, y)
     assert model.validation_scores_ == {}
 
@@ -323,8 +324,10 @@ def test_all_epochs_are_of_one_phase_without_refit(settings):
     assert all(len(scores) == 5 for scores in model.validation_scores_.values())
 
 
-@pytest.mark.parametrize("fine_tune", ["separate", "joint"])
-def test_refit_is_taken_back_where_it_does_harm(fine_tune, monkeypatch):
+@pytest.mark.parametrize(
+    ("fine_tune", "harmed"), [("separate", "xy"), ("separate", "x"), ("joint", "xy")]
+)
+def test_refit_is_taken_back_where_it_does_harm(fine_tune, harmed, monkeypatch):
     x, y = two_views(600)
     settings = {"fine_tune": fine_tune, "random_state": 0, "n_hidden_units": 10}
     go_on = GGDRMRegressor._fine_tune_on_all
@@ -333,9 +336,11 @@ def test_refit_is_taken_back_where_it_does_harm(fine_tune, monkeypatch):
         go_on(self, *how)
         vectors = [self._trainer.model.vector]
         if self._networks is not None:
-            vectors = [network.vector for network in self._networks]
+            vectors = [self._networks["yx".index(view)].vector for view in harmed]
         for vector in vectors:
             vector *= 30.0
+        rows = how[0]
+        self._finish(rows, None, measured=self.predictors_)
 
     monkeypatch.setattr(GGDRMRegressor, "_fine_tune_on_all", lambda *rest: None)
     half = GGDRMRegressor(**settings).fit(x, y)
@@ -705,7 +710,11 @@ def test_rows_of_little_weight_do_not_tell_when_to_stop(fine_tune):
 @pytest.mark.parametrize(
     ("sizes", "n_held"),
     [
-        ([590, 10], None),  # the large one is no tenth, the small one too few
+        ([591, 9], None),  # the large one is no tenth, the small one too few
+        ([590, 10], 10),
+        ([60, 60], 60),
+        (12 * [10], 30),  # a quarter: a tenth of few rows tells nothing
+        (3 * [10], None),
         ([300, 300], 300),
         ([1000] + 10 * [60], 180),  # the large one would be most of the rows
         ([200, 900], 200),
@@ -727,6 +736,32 @@ def test_groups_held_out_are_neither_few_rows_nor_most(sizes, n_held, seed):
     assert len(held) == n_held
     assert sorted(np.r_[train, held]) == list(range(len(groups)))
     assert not set(groups[train]) & set(groups[held])
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "fraction", "n_held"),
+    [(39, 0.1, None), (40, 0.1, 10), (120, 0.1, 30), (120, 0.4, 48), (200, 0.1, 50),
+     (450, 0.1, 50), (600, 0.1, 60)],
+)  # fmt: skip
+def test_of_few_rows_a_larger_part_is_held_out(n_rows, fraction, n_held):
+    from sklearn_drm.estimators._training import held_out_rows
+
+    split = held_out_rows(n_rows, None, fraction, np.random.default_rng(0))
+    assert (split and len(split[1])) == n_held
+
+
+@pytest.mark.parametrize(("n_rows", "n_columns"), [(60, 20), (100, 30), (300, 60)])
+def test_standard_deviations_of_few_rows_are_those_of_new_rows(n_rows, n_columns):
+    """Residuals of the training rows, which the networks can fit, are far smaller."""
+    squares = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(n_rows + 1000, n_columns))
+        y = 0.5 * x[:, :2] + rng.normal(size=(n_rows + 1000, 2))
+        model = GGDRMRegressor(random_state=seed).fit(x[:n_rows], y[:n_rows])
+        mean, std = model.predict_y(x[n_rows:], return_std=True)
+        squares.append(np.square((y[n_rows:] - mean) / std).mean())
+    assert 0.7 < np.mean(squares) < 1.5, squares
 
 
 def test_a_fraction_that_leaves_nothing_to_learn_from_is_named():

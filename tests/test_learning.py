@@ -317,7 +317,7 @@ def test_average_of_the_parameters(stride):
         scratch = None if n % 3 else np.empty(3)
         average.follow(vector, scratch=scratch)
         keep = min(0.99, n / (n + 9))
-        if n >= 16 and stride > 1:
+        if n > 16 and stride > 1:
             if n % stride == 0:
                 expected = keep**stride * expected + (1 - keep**stride) * vector
         else:
@@ -457,6 +457,20 @@ def test_a_matrix_without_gradients_stays_and_wakes_up_gently():
         else:
             assert np.abs(step[6:]).max() < 0.1
     assert np.abs(step[6:]).max() > 1e-3 and np.abs(step[2:4]).max() > 1e-3
+
+
+@pytest.mark.parametrize("n_quiet", [5000, 20_000])
+@pytest.mark.parametrize("unit", [1e-3, 1e3])
+def test_single_precision_survives_a_long_rest(n_quiet, unit):
+    """As when a stream of rows brings one class after the other."""
+    rng = np.random.default_rng(0)
+    optimizer = Adafactor([(5, 4)], beta_2=0.98, stride=4)
+    for n in range(n_quiet + 700):
+        awake = n < 100 or n >= n_quiet + 100
+        gradient = (awake * unit * rng.standard_normal(23)).astype(np.float32)
+        step = optimizer.step(gradient, 0.01)
+        assert np.abs(step).max() < 0.05
+    assert np.abs(step[:20]).max() > 1e-3 and np.abs(step[20:]).max() > 1e-3
 
 
 @pytest.mark.parametrize("optimizer", [Adafactor, GradientAscent])

@@ -321,6 +321,24 @@ def test_modulation_spectra_know_only_the_strength_of_movement():
         modulation_spectrum_distance(0 * true + 3, true, groups)
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_r2_in_any_unit(unit):
+    rng = np.random.default_rng(4)
+    true, groups = rng.normal(size=(40, 2)), np.repeat([0, 1], 20)
+    predicted = true + rng.normal(size=true.shape)
+    assert pooled_r2(unit * true, unit * predicted) == pytest.approx(
+        pooled_r2(true, predicted)
+    )
+    assert within_group_r2(unit * true, unit * predicted, groups) == pytest.approx(
+        within_group_r2(true, predicted, groups)
+    )
+
+
+def test_missing_groups_are_named():
+    with pytest.raises(ValueError, match="labels of one kind"):
+        within_group_r2([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], ["a", None, "b"])
+
+
 def test_still_groups_do_not_dilute_modulation_spectra():
     rng = np.random.default_rng(3)
     true, groups = rng.normal(size=(60, 2)), np.repeat([0, 1], 30)

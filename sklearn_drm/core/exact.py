@@ -23,6 +23,9 @@ __all__ = [
 # keeps memory near 64 MB.
 _CHUNK = 2**23
 
+# Sums of shares below this may lack summands that were too small for the type.
+_LOST = 1e-280
+
 
 @dataclass(frozen=True)
 class ExactPrediction:
@@ -115,11 +118,19 @@ def log_likelihood(
     -------
     ndarray of shape (n,)
         Natural-log densities.
+
+    Raises
+    ------
+    ValueError
+        If neither view is given, or they have different numbers of rows.
     """
+    views = [view for view in (x, y) if view is not None]
+    if not views or len({len(view) for view in views}) > 1:
+        raise ValueError("x or y must be given, or both with as many rows.")
     states = _HiddenStates(chain)
     if log_z is None:
         log_z = float(logsumexp(states.without_x + states.without_y, axis=1)[0])
-    n_rows = max(len(view) for view in (x, y) if view is not None)
+    n_rows = len(views[0])
     # Some rows at a time: each brings a value for every state of a layer.
     step = max(1, _CHUNK >> max(layer.n_units for layer in chain.hidden))
     parts = []
@@ -202,15 +213,30 @@ class _HiddenStates:
         for layer, following in enumerate(self.of_layer[1:], start=2):
             transfer = states @ chain.weights[layer - 1] @ following.T
             transfer = transfer - chain.units[layer].energy(following)
-            step = max(1, _CHUNK // transfer.size)
-            messages = np.concatenate(
-                [
-                    logsumexp(messages[i : i + step, :, None] + transfer, axis=1)
-                    for i in range(0, len(messages), step)
-                ]
-            )
+            messages = _log_product(messages, transfer)
             states = following
         return messages
+
+
+def _log_product(messages: Array, transfer: Array) -> Array:
+    """log Σ_k exp(messages_nk + transfer_kj), (n, j), by a product of matrices.
+
+    Where all summands of an element are too far below the largest of their row and
+    column to be told from 0, it is summed in logarithms.
+    """
+    from_row = messages.max(axis=1, keepdims=True)
+    from_column = transfer.max(axis=0)
+    total = np.exp(messages - from_row) @ np.exp(transfer - from_column)
+    lost = np.argwhere(total < _LOST)
+    with np.errstate(divide="ignore"):
+        product: Array = np.log(total) + from_row + from_column
+    step = max(1, _CHUNK // len(transfer))
+    for start in range(0, len(lost), step):
+        rows, columns = lost[start : start + step].T
+        product[rows, columns] = logsumexp(
+            messages[rows] + transfer[:, columns].T, axis=1
+        )
+    return product
 
 
 def _states(layer: Units) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -76,6 +76,13 @@ class Scaling:
         constant = scale <= smallest
         scale[constant] = 1.0
         return cls(location, scale, constant)
+
+    def fits(self, dtype: Any) -> bool:
+        """Whether standardising and restoring keep to the range of a type."""
+        kind = np.finfo(dtype)
+        largest, smallest = kind.max / 1e6, kind.tiny * 1e6
+        possible = (np.abs(self.location) < largest) & (self.scale < largest)
+        return bool((possible & (self.scale > smallest)).all())
 
     def standardize(self, rows: Array) -> Array:
         """(rows − location)/scale, in the type of the rows; 0 in constant columns."""

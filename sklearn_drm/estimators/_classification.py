@@ -435,13 +435,15 @@ class ChainClassifier(ChainFitting):
                     f"fitted with {len(self.classes_)}."
                 )
             return y.astype(dtype)
-        unseen = np.setdiff1d(y, self.classes_)
-        if unseen.size:
+        number = {label: code for code, label in enumerate(self.classes_.tolist())}
+        labels = y.tolist()
+        unseen = [label for label in labels if label not in number]
+        if unseen:
             raise ValueError(
-                f"y holds the label {unseen.tolist()[0]!r}, which is none of the "
+                f"y holds the label {unseen[0]!r}, which is none of the "
                 f"classes {self.classes_.tolist()!r}."
             )
-        codes = np.searchsorted(self.classes_, y)
+        codes = np.array([number[label] for label in labels], dtype=np.intp)
         one_hot: Array = np.eye(len(self.classes_), dtype=dtype)[codes]
         return one_hot
 

@@ -227,9 +227,7 @@ class TwoWayPrediction:
 
     def _read_x(self, X: Any) -> Array:
         check_is_fitted(self)
-        rows: Array = validate_data(
-            self, X, reset=False, dtype=[np.float64, np.float32]
-        )
+        rows: Array = validate_data(self, X, reset=False, dtype=self._row_types())
         return rows
 
     def _read_y(self, y: Any) -> Array:
@@ -238,11 +236,19 @@ class TwoWayPrediction:
         y = check_array(
             y,
             ensure_2d=False,
-            dtype=[np.float64, np.float32],
+            dtype=self._row_types(),
             input_name="y",
             estimator=self,
         )
         return self._as_columns(y)
+
+    def _row_types(self) -> list[type]:
+        """Types that rows may keep: in float32 not every unit of a fit has room."""
+        model = self.model_
+        scalings = model.x_scaling, model.y_scaling
+        if all(scaling.fits(np.float32) for scaling in scalings):
+            return [np.float64, np.float32]
+        return [np.float64]
 
     def _ravel(self, result: Any) -> Any:
         if not self._y_is_1d:

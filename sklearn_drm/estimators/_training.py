@@ -27,8 +27,9 @@ __all__ = [
     "with_read_out",
 ]
 
-# Fewer held-out rows than this are too noisy to stop by.
-_MIN_VALIDATION_ROWS = 50
+# Of few rows more than the given share is held out, up to a quarter of them, so that
+# these can tell when to stop and how large the residuals are; fewer than ten cannot.
+_WANTED_HELD_OUT, _FEWEST_HELD_OUT, _LARGEST_SHARE = 50, 10, 0.25
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,9 @@ def held_out_rows(
     groups : ndarray of shape (n_rows,) or None
         Group labels.
     fraction : float in (0, 1)
-        Share to hold out; with groups, groups are taken until it is reached, but none
-        that makes it more than twice as large, or else the smallest, up to a half.
+        Share to hold out, more where that is fewer than 50 rows: these, or a quarter of
+        the rows. With groups, groups are taken until it is reached, but none that
+        makes it more than twice as large, or else the smallest, up to a half.
     rng : numpy.random.Generator
         Source of the choice.
 
@@ -82,7 +84,9 @@ def held_out_rows(
         When the fraction leaves no row to learn from.
     """
     wanted = int(round(fraction * n_rows))
-    if wanted < _MIN_VALIDATION_ROWS:
+    few = min(_WANTED_HELD_OUT, int(_LARGEST_SHARE * n_rows))
+    wanted = max(wanted, few)
+    if wanted < _FEWEST_HELD_OUT:
         return None
     if wanted >= n_rows:
         raise ValueError(
@@ -106,9 +110,9 @@ def held_out_rows(
             if total + counts[label] <= 2 * wanted and len(chosen) < len(labels) - 1:
                 chosen.append(label)
                 total += counts[label]
-        if total < _MIN_VALIDATION_ROWS:
+        if total < max(few, _FEWEST_HELD_OUT):
             chosen = [int(counts.argmin())]
-            if not _MIN_VALIDATION_ROWS <= counts[chosen[0]] <= n_rows // 2:
+            if not _FEWEST_HELD_OUT <= counts[chosen[0]] <= n_rows // 2:
                 return None
         held = np.isin(codes.ravel(), chosen)
     return np.flatnonzero(~held), np.flatnonzero(held)

@@ -73,9 +73,10 @@ class BBDRMClassifier(
         Decay per update of the parameter average that fine-tuning keeps; 0: none.
     early_stopping : bool, default=False
         Hold rows out while fine-tuning and keep the parameters that predict them best.
-        Off by itself when the fraction is fewer than fifty rows.
+        Off by itself with fewer than 40 rows.
     validation_fraction : float in (0, 1), default=0.1
-        Share of rows (whole groups where ``groups`` is given) held out.
+        Share of rows (whole groups where ``groups`` is given) held out; more where
+        that is fewer than 50 rows, up to a quarter of them.
     refit : bool, default=True
         Leave half of ``fine_tune_epochs`` for all rows, those held out for early
         stopping among them; fewer epochs where the best one came early, none where

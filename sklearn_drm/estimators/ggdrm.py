@@ -85,9 +85,10 @@ class GGDRMRegressor(
         predicted by a ridge read-out of the same hidden units.
     early_stopping : bool, default=True
         Hold rows out and keep the parameters that predict them best. Off by itself
-        when the fraction is fewer than fifty rows.
+        with fewer than 40 rows.
     validation_fraction : float in (0, 1), default=0.1
-        Share of rows (whole groups where ``groups`` is given) held out.
+        Share of rows (whole groups where ``groups`` is given) held out; more where
+        that is fewer than 50 rows, up to a quarter of them.
     refit : bool, default=True
         Leave half of ``fine_tune_epochs`` for all rows, those held out for early
         stopping among them; fewer epochs where the best one came early, none where

@@ -24,7 +24,12 @@ _EVERY_STEP = 16
 # second moments lead to expect 1.
 _LARGEST, _LARGEST_SINGLE = 1.2, 5.0
 
-# Second moments of a row or column are at least this part of the mean.
+# Where the gradient is this many times larger than that, the second moments take in as
+# many times what is left of it.
+_SURPRISE = 10.0
+
+# Second moments of a row or column are at least this part of the mean; roots of a whole
+# matrix, and of single parameters, this part of the largest that there has been.
 _SMALLEST = 1e-8
 
 # Added to the root of the second moments of single parameters.
@@ -173,12 +178,15 @@ class Adafactor:
             self._set_factors(learning_rate)
         # The learning rate and 1 − β₁ are part of the factors.
         gradient *= self._factors
-        self._cut(gradient)
+        share = self._cut(gradient)
         first = self._first
         first *= self.beta_1
         first += gradient
         if self._is_due():
-            self._follow(gradient, learning_rate)
+            # After a rest gradients are far larger than expected again and again: the
+            # second moments would follow too slowly if they took in what the cut left.
+            surprise = _SURPRISE if share > _SURPRISE else 1.0
+            self._follow(gradient, learning_rate, surprise**2)
         correction = 1 / (1 - self.beta_1**self.n_steps)
         if correction < 1 + 1e-3:
             return first
@@ -194,13 +202,14 @@ class Adafactor:
         self._factors = np.empty_like(gradient)
         self._n_in_matrices = sum(n * m for n, m in self.shapes)
         # Of every matrix: sums of squares over its rows and columns, and its second
-        # moments, a scalar times a vector times another.
+        # moments, a scalar times a vector times another; what the scalar was at most.
         self._sums = [(np.zeros(n), np.zeros(m)) for n, m in self.shapes]
         self._rest_sums = np.zeros(len(gradient) - self._n_in_matrices)
         # As if the gradient had been divided by its largest value.
         largest = largest or 1.0
         self._moments = [(largest**2, np.ones(n), np.ones(m)) for n, m in self.shapes]
         self._rest_factors = np.full(self._rest_sums.shape, 1 / largest)
+        self._largest_means, self._largest_root = [0.0] * len(self.shapes), 0.0
         self._follow(gradient / largest, learning_rate)
 
     def _is_due(self) -> bool:
@@ -209,8 +218,11 @@ class Adafactor:
             return self.n_steps > 1
         return self.n_steps % self.stride == 0
 
-    def _cut(self, gradient: Array) -> None:
-        """Cut what is too large, in place, of a gradient times the factors."""
+    def _cut(self, gradient: Array) -> float:
+        """Cut what is too large, in place, of a gradient times the factors.
+
+        Returns how many times too large it was as a whole, at least 1.
+        """
         size = self._rate * (1 - self.beta_1)
         rest = gradient[self._n_in_matrices :]
         whole = float(np.dot(rest, rest))
@@ -222,16 +234,22 @@ class Adafactor:
         if not np.isfinite(whole + norm):
             raise DivergenceError("The gradient is not finite.")
         largest = _LARGEST * size * len(gradient) ** 0.5
-        if norm > largest:
-            gradient *= largest / norm
+        if norm <= largest:
+            return 1.0
+        gradient *= largest / norm
+        return norm / largest
 
-    def _follow(self, gradient: Array, learning_rate: float) -> None:
+    def _follow(
+        self, gradient: Array, learning_rate: float, weight: float = 1.0
+    ) -> None:
         """Take in the squares of a gradient that comes times the factors."""
         decay = self.beta_2 ** (self.n_steps - self._n_steps_then)
         self._n_steps_then = self.n_steps
         self._total = self._total * decay + 1
         # The factors are made anew, so that their array is free.
         squares, kind = np.square(gradient, out=self._factors), gradient.dtype
+        if weight != 1:
+            squares *= weight
         start = 0
         for (rows, columns), (scale, left, right) in zip(
             self._sums, self._moments, strict=True
@@ -259,8 +277,11 @@ class Adafactor:
                 left = rows * (n / total) + _SMALLEST
                 right = columns * (m / total) + _SMALLEST
                 mean = total / (n * m * self._total)
+                self._largest_means[index] = max(self._largest_means[index], mean)
             else:
-                left, right, mean = np.ones(n), np.ones(m), 1.0
+                left, right, mean = np.ones(n), np.ones(m), 0.0
+            # After a long rest a gradient would be divided by next to nothing.
+            mean = max(mean, _SMALLEST**2 * self._largest_means[index]) or 1.0
             self._moments[index] = mean / size / size, left, right
             by_row = (size / mean**0.5 / np.sqrt(left)).astype(kind)
             by_column = (1 / np.sqrt(right)).astype(kind)
@@ -269,7 +290,9 @@ class Adafactor:
             np.dot(by_row[:, None], by_column[None], out=matrix)
             start += n * m
         if start < len(self._factors):
-            roots = np.sqrt(self._rest_sums / self._total) + _EPSILON
+            roots = np.sqrt(self._rest_sums / self._total)
+            self._largest_root = max(self._largest_root, float(roots.max()))
+            roots = np.maximum(roots, _SMALLEST * self._largest_root) + _EPSILON
             self._rest_factors = size / roots
             self._factors[start:] = self._rest_factors
 
@@ -320,7 +343,7 @@ class ParameterAverage:
             Overwritten; spares an array.
         """
         self.n_updates += 1
-        stride = 1 if self.n_updates < _EVERY_STEP else self.stride
+        stride = 1 if self.n_updates <= _EVERY_STEP else self.stride
         if self.n_updates % stride:
             return
         keep = min(self.decay, self.n_updates / (self.n_updates + 9.0)) ** stride
