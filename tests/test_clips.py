@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from scipy.io import wavfile
 
 from drm_transformers import _decoding
-from drm_transformers._decoding import _first_good
+from drm_transformers._decoding import Decoded, _first_good
 from drm_transformers.clips import (
     ClipError,
+    _constant_rate,
     atomic_path,
     read_clip,
     read_sound,
@@ -131,6 +132,35 @@ def test_frame_rate_is_resampled_by_the_picture_on_screen(tmp_path):
     shown = np.round(clip.frames.mean(axis=(1, 2)) / 8).astype(int)
     assert list(shown) == [int((i + 0.5) / 25 * 30) for i in range(25)]
     assert any("resampled" in note for note in clip.notes)
+
+
+@pytest.mark.parametrize(("jitter", "moved"), [(0.0, False), (0.6, False), (0.9, True)])
+def test_small_jitter_of_frame_times_moves_no_frame(jitter, moved):
+    frames = np.arange(20, dtype=np.uint8)[:, None, None]
+    times = np.arange(20) / 25
+    times[[4, 11]] += jitter / 25
+    decoded = Decoded(frames, times, 25.0, None, 0.0, None, ())
+    found, notes = _constant_rate(decoded, 25.0, asked=False)
+    assert bool(notes) == moved
+    assert np.array_equal(found, frames) != moved
+
+
+def test_holes_in_the_sound_are_silent_and_small_steps_are_none():
+    reader = _decoding._Reader("a.mkv", None, 600.0)
+    reader.sample_rate = 1000
+    ones = np.ones(100)
+    # 150 ms are missing before the second block, 15 before the third, whose time is
+    # rounded; the last has no time.
+    reader.blocks = [(2.0, ones), (2.25, 2 * ones), (2.365, 3 * ones), (None, 4 * ones)]
+    waveform, start = reader._sound()
+    assert start == 2.0
+    expected = [ones, np.zeros(150), 2 * ones, 3 * ones, 4 * ones]
+    np.testing.assert_array_equal(waveform, np.concatenate(expected))
+
+
+def test_frames_without_a_time_follow_their_neighbours():
+    times = _decoding._monotonic_times([None, None, 0.1, None, 0.3], 25)
+    np.testing.assert_allclose(times, [0, 0.04, 0.1, 0.14, 0.3])
 
 
 def test_uneven_frame_times_are_put_on_a_grid(tmp_path):

@@ -155,6 +155,20 @@ def test_length_level_and_pauses_of_generated_speech(fitted, clips):
     assert np.median(made[pauses]) < 0.1 * np.median(made[~pauses])
 
 
+def test_generated_speech_has_the_power_of_the_training_clips(fitted, clips):
+    cepstrum = fitted.representation_.cepstrum
+    trained = [f for f in clips if f.name in fitted.clip_names_]
+    made, true = (
+        np.mean(np.concatenate([cepstrum.inverse_transform(c) for c in cepstra]))
+        for cepstra in (
+            [fitted.lips_to_speech(f.lips).mel_cepstra for f in trained],
+            [cepstrum.transform(f.envelope) for f in trained],
+        )
+    )
+    assert len(trained) > 2 and abs(fitted.gain_) < 1
+    assert made == pytest.approx(true, rel=1e-3)
+
+
 @given(
     arrays(float, st.integers(1, 900), elements=st.floats(-4, 4, width=16)),
     st.sampled_from([100, 8000, 12_000]),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import Ridge
 
-from sklearn_drm.lipspeech import experiment_command, experiment_scores
+import sklearn_drm
+from sklearn_drm.lipspeech import experiment, experiment_command, experiment_scores
 from sklearn_drm.lipspeech.alignments import (
     AlignmentError,
     Word,
@@ -156,6 +159,55 @@ def test_what_a_result_was_made_from_counts(clips, tmp_path, change, monkeypatch
         )
     run({"a": system}, clips, tmp_path, **options)
     assert FITS == ["a", "a"]
+
+
+def imported(files):
+    """Files of the package that some of its files import, and what these import."""
+    root = Path(sklearn_drm.__file__).parent
+    found, new = set(), set(files)
+    while new:
+        found |= new
+        names = set()
+        for file in new:
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    names |= {
+                        node.module,
+                        *(f"{node.module}.{a.name}" for a in node.names),
+                    }
+                elif isinstance(node, ast.Import):
+                    names |= {alias.name for alias in node.names}
+        parts = [n.split(".")[1:] for n in names if n.startswith("sklearn_drm.")]
+        new = {root.joinpath(*part).with_suffix(".py") for part in parts}
+        new = {file for file in new if file.is_file()} - found
+    return found
+
+
+@pytest.mark.parametrize("which", ["_FITTED_BY", "_SCORED_BY"])
+def test_what_makes_a_result_is_part_of_its_key(which):
+    """A kept result counts as old when any file that makes it has changed."""
+    root = Path(sklearn_drm.__file__).parent
+    # Of the other kind: predictions are an input of figures.
+    given = {root / part for part in getattr(experiment, which)}
+    listed = {f for p in given for f in ([p] if p.is_file() else p.rglob("*.py"))}
+    known = listed | {root / "__init__.py", root / "_version.py"}
+    if which == "_SCORED_BY":
+        others = {root / part for part in experiment._FITTED_BY}
+        known |= {f for p in others for f in ([p] if p.is_file() else p.rglob("*.py"))}
+    needed = imported(listed)
+    assert {str(file.relative_to(root)) for file in needed - known} == set()
+
+
+def test_spread_of_a_mean_over_clips_is_that_of_the_clips(monkeypatch):
+    """The jackknife's pseudo-values of a mean are the values themselves."""
+    rng = np.random.default_rng(0)
+    rows, groups = rng.normal(size=(60, 2)), np.repeat(np.arange(6), 10)
+    monkeypatch.setattr(
+        experiment_scores, "_modulation", lambda true, *_: float(true.mean())
+    )
+    found = experiment_scores._jackknife_spread(rows, rows, groups, rows.mean())
+    each = [rows[groups == g].mean() for g in range(6)]
+    assert found == pytest.approx(np.std(each, ddof=1))
 
 
 def test_a_changed_alignment_changes_figures_without_a_fit(clips, tmp_path):

@@ -123,7 +123,9 @@ class FakeCascade:
             return ()
         if i in self.stray:
             return np.array([[0, 0, 60, 60]])
-        return np.array([[5, 5, 40, 40], [100 + 2 * i, 80, 100, 100]])
+        # The largest is neither the first nor the last, the leftmost nor the lowest.
+        small = [[5, 5, 40, 40], [250, 180, 50, 50]]
+        return np.array([small[0], [100 + 2 * i, 80, 100, 100], small[1]])
 
 
 @pytest.mark.parametrize("width", [360, 720])

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from sklearn.model_selection import cross_val_score
 
-from drm_transformers.clips import ClipError, read_clip, write_wav
+from drm_transformers.clips import ClipError, read_clip, read_sound, write_wav
 from sklearn_drm import GGDRMRegressor
 from sklearn_drm.lipspeech import LipSpeechConverter
-from tests.lip_clips import BOX, spoken_clips, write_clips
+from sklearn_drm.lipspeech.features import speech_features
+from tests.lip_clips import BOX, SETTINGS, spoken_clips, write_clips
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
@@ -121,12 +122,11 @@ def test_an_interruption_at_any_moment(tmp_path):
         process.stdout.readline()
         return process
 
-    begun = time.monotonic()
     process = start()
     began = time.monotonic()
     assert process.wait(timeout=120) == 0, process.stderr.read()
     whole = time.monotonic() - began
-    assert whole < 60 and begun < began
+    assert whole < 60
     rng = np.random.default_rng(0)
     for share in rng.uniform(0.02, 1.0, 3):
         for path in (out, page, *(tmp_path / "cache").glob("*")):
@@ -161,19 +161,16 @@ def test_processes_give_the_scores_of_one():
 
 @pytest.mark.parametrize("rate", [4_000, 11_025, 96_000])
 def test_sound_of_any_rate_is_converted(rate, tmp_path):
-    from sklearn_drm.lipspeech import FeatureSettings, clip_features
-    from tests.lip_clips import write_clip
-
     clip = spoken_clips()[0]
     step = np.linspace(0, len(clip.waveform) - 1, int(rate * clip.duration))
     sound = np.interp(step, np.arange(len(clip.waveform)), clip.waveform)
-    wav = tmp_path / "sound.wav"
-    write_wav(wav, sound, rate)
-    path = tmp_path / "clip.mkv" if rate > 48_000 else tmp_path / "clip.mp4"
-    try:
-        write_clip(path, clip.frames, 25, sound, rate)
-    except ClipError as error:
-        assert "\n" not in str(error) and str(rate) in str(error)
-        return
-    features = clip_features(read_clip(path), FeatureSettings(box=(0, 0, 110)))
-    assert np.isfinite(features.envelope).all() and len(features.lips) == 30
+    write_wav(tmp_path / "sound.wav", sound, rate)
+    waveform, found_rate = read_sound(tmp_path / "sound.wav")
+    assert found_rate == rate
+    found, _ = speech_features(waveform, found_rate, 30, SETTINGS)
+    assert np.isfinite(found).all()
+    expected, _ = speech_features(clip.waveform, clip.sample_rate, 30, SETTINGS)
+    # What the lowest rate carries, up to 2 kHz, without the edge of its filter.
+    bins = slice(2, round(1_700 / 6_000 * 256))
+    difference = np.log(found[:, bins] / expected[:, bins])
+    assert np.median(np.abs(difference)) < 0.15

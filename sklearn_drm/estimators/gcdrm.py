@@ -50,8 +50,9 @@ class GCDRMClassifier(
         Initial step size of pre-training (Adafactor); it falls linearly to a tenth.
     n_gibbs_steps : int, default=5
         k of contrastive divergence.
-    fine_tune_epochs : int, default=30
-        Largest number of passes of fine-tuning.
+    fine_tune_epochs : int or "auto", default=30
+        Largest number of passes of fine-tuning. "auto": enough for 3500 updates, but no
+        fewer than 12 and no more than 60; twice as many with ``fine_tune="joint"``.
     learning_rate : float, default=0.005
         Largest step size of fine-tuning (Adafactor), reached after the first tenth
         of the updates; it falls along a cosine after that.
@@ -66,9 +67,9 @@ class GCDRMClassifier(
         than one, where the other view is free.
     dropout : float in [0, 1), default=0.15
         Share of hidden means set to zero while fine-tuning.
-    input_dropout : float in [0, 1), default=0.2
+    input_dropout : float in [0, 1) or "auto", default=0.2
         Share of values of x set to zero where y is learned from them, and of the label
-        where x is.
+        where x is. "auto": 0, or 0.25 where ``x_target`` leaves columns out.
     averaging : float in [0, 1), default=0.99
         Decay per update of the parameter average that fine-tuning keeps; 0: none.
     early_stopping : bool, default=False

@@ -237,7 +237,7 @@ class Adafactor:
         if norm <= largest:
             return 1.0
         gradient *= largest / norm
-        return norm / largest
+        return float(norm / largest)
 
     def _follow(
         self, gradient: Array, learning_rate: float, weight: float = 1.0

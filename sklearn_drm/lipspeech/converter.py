@@ -246,7 +246,7 @@ class LipSpeechConverter(BaseEstimator):  # type: ignore[misc]
 
     def _prepared_regressor(self) -> Any:
         if self.regressor is None:
-            regressor = default_regressor(self.context)
+            regressor = default_regressor()
         else:
             regressor = clone(self.regressor)
         known = regressor.get_params(deep=False)

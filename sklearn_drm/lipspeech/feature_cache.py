@@ -186,8 +186,6 @@ def cached_features(
     path: Path, settings: FeatureSettings, cache: Path | None
 ) -> ClipFeatures:
     """Features of one file, from the cache where they are there."""
-    # One process per clip is busy already; more threads would only queue.
-    cv2.setNumThreads(1)
     # What is no file, a pipe or a device, may have no end: refused unread.
     if cache is None or not path.is_file():
         return _compute(path, settings)
@@ -211,8 +209,14 @@ def cached_features(
 
 
 def _compute(path: Path, settings: FeatureSettings) -> ClipFeatures:
-    clip = read_clip(path, frame_rate=settings.frame_rate, sound="required")
-    return clip_features(clip, settings)
+    # One process per clip is busy already; more threads would only queue.
+    n_threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        clip = read_clip(path, frame_rate=settings.frame_rate, sound="required")
+        return clip_features(clip, settings)
+    finally:
+        cv2.setNumThreads(n_threads)
 
 
 def _box_in(features: ClipFeatures, settings: FeatureSettings) -> tuple[float, ...]:

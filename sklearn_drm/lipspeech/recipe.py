@@ -7,12 +7,8 @@ from sklearn_drm.estimators import GGDRMRegressor
 __all__ = ["default_regressor"]
 
 
-def default_regressor(context: int) -> GGDRMRegressor:
-    """An unfitted `GGDRMRegressor` for views with `context` frames on each side.
-
-    Parameters
-    ----------
-    context : int, range [0, inf)
+def default_regressor() -> GGDRMRegressor:
+    """An unfitted `GGDRMRegressor` with its defaults.
 
     Returns
     -------

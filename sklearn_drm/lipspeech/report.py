@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drm_transformers.clips import atomic_path, write_clip
-from sklearn_drm.lipspeech.evaluation import Evaluation
+from sklearn_drm.lipspeech.evaluation import Evaluation, counted
 from sklearn_drm.lipspeech.limiter import within_full_scale
 
 __all__ = [
@@ -369,7 +369,7 @@ def score_table(evaluation: Evaluation) -> str:
         '<div class="scroll"><table><thead>'
         f"<tr><th></th>{groups}</tr><tr><th>system</th>{heads}</tr></thead>"
         f"<tbody>{''.join(lines)}</tbody></table></div>"
-        f'<p class="note">{evaluation.n_clips} clips, {evaluation.n_frames} frames; '
+        f'<p class="note">{counted(evaluation.n_clips)}, {evaluation.n_frames} frames; '
         f"±{evaluation.context} frames of context, clip mean of the lip features "
         f"{removed}, for every system alike. R² is 1 for a perfect prediction and 0 "
         "for the training mean; within clip: with the clip's own mean removed from "

@@ -53,15 +53,15 @@ def locate_mouth(
     Raises
     ------
     ClipError
-        No face in three quarters or more of the frames looked at; the way out
-        is `box`.
+        No face in more than three quarters of the frames looked at; the way out is
+        `box`.
     ValueError
         `box` is of another shape, not finite, or its size is not positive.
 
     Notes
     -----
-    Faces are looked for in every fifth frame; positions in between are
-    interpolated, then median- and Gaussian-filtered over time.
+    Faces are looked for in every fifth frame. What was found is median-filtered,
+    interpolated between, and smoothed over time by a Gaussian.
 
     References
     ----------
@@ -78,7 +78,7 @@ def locate_mouth(
     frames = _checked_frames(frames)
     if box is None:
         return _from_faces(frames)
-    given = box(frames) if callable(box) else np.tile(np.asarray(box, float), 1)
+    given = box(frames) if callable(box) else box
     boxes = np.asarray(given, dtype=np.float64)
     if not callable(box) and boxes.shape == (3,):
         boxes = np.tile(boxes, (len(frames), 1))

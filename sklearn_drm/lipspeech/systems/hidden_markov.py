@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,18 @@ from drm_transformers.parameter_generation import delta_features, mlpg
 from sklearn_drm.lipspeech.systems._base import Array, TwoWaySystem
 
 __all__ = ["HiddenMarkovLips"]
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """While it lasts, a logger tells errors only, not each fall by rounding."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class HiddenMarkovLips(TwoWaySystem):
@@ -108,12 +122,10 @@ class HiddenMarkovLips(TwoWaySystem):
             transmat_prior=1.001,
             means_weight=1e-3,
         )
-        # It logs each time that the likelihood falls by rounding.
-        logging.getLogger("hmmlearn").setLevel(logging.ERROR)
         # k-means, where it starts, loses far more than it gains by threads when other
         # processes want the cores: 0.4 s became 6 s.
         one_thread = threadpool_limits(limits=1, user_api="openmp")
-        with one_thread, warnings.catch_warnings():
+        with one_thread, _quiet("hmmlearn"), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             self.model_ = model.fit(speech, lengths)
             states = self.model_.predict(speech, lengths)
