@@ -228,7 +228,8 @@ def _import() -> tuple[Any, Any]:
         import skl2onnx
     except ImportError as error:
         raise ImportError(
-            f"ONNX export needs {error.name}: pip install 'sklearn-drm[onnx]'."
+            f"ONNX export needs {error.name}: "
+            'pip install ".[onnx]" in a clone of the package.'
         ) from error
     return onnx, skl2onnx
 

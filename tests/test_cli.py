@@ -436,6 +436,38 @@ def test_a_bad_clip_is_skipped_with_a_warning(clips, bad, kind, tmp_path, capsys
     assert not (tmp_path / "strict").exists()
 
 
+def test_size_of_the_model_and_little_data(clips, tmp_path, capsys):
+    out = tmp_path / "m.joblib"
+    size = ["--units", "7", "--layers", "3"]
+    assert run("fit", *clips[:2], "-o", out, "--box", BOX, *size) == 0
+    assert "little to learn from" in capsys.readouterr().err
+    fitted = LipSpeechConverter.load(out).regressor_
+    assert (fitted.n_hidden_units, fitted.n_hidden_layers) == (7, 3)
+    refused(capsys, "fit", *clips[:2], "-o", out, "--units", "0", says=["--units"])
+
+
+def test_a_small_mouth_is_told(clips, bad, tmp_path, capsys):
+    model = tmp_path / "m.joblib"
+    assert run("fit", *clips[:2], "-o", model, "--box", BOX) == 0
+    tiny = tmp_path / "tiny.mp4"
+    with_sound = spoken_clips()[0]
+    write_clip(tiny, with_sound.frames, 25, size=(30, 30))
+    capsys.readouterr()
+    assert run("lips-to-speech", model, tiny, "-o", tmp_path / "o.wav") == 0
+    assert "the mouth is only 30 pixels wide" in capsys.readouterr().err
+
+
+def test_a_report_on_training_clips_does_not_call_them_unseen(clips, tmp_path):
+    model = tmp_path / "m.joblib"
+    assert run("fit", *clips[:3], "-o", model, "--box", BOX) == 0
+    page = tmp_path / "page.html"
+    assert run("evaluate", model, *clips[2:], "-o", page) == 0
+    text = html(page)
+    assert "1 of the" in text and "not seen" not in text
+    assert run("evaluate", model, *clips[3:], "-o", page) == 0
+    assert "not seen" in html(page)
+
+
 def test_under_half_usable_or_none(clips, bad, tmp_path, capsys):
     out = ["-o", tmp_path / "m", "--box", BOX]
     two = [bad["missing"], bad["no video"]]
@@ -747,7 +779,8 @@ def test_names_that_look_like_something_else(
     assert run("lips-to-speech", "-o", out, *dashes, model, f"{name}.mp4") == 0
     assert read_sound(tmp_path / f"{name} out.wav")[1] == 12_000
     assert "<script>" not in html(tmp_path / f"{name} out.html")
-    assert not capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "little to learn from" in line
 
 
 def test_debug_shows_a_traceback(clips, tmp_path, capsys):

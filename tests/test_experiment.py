@@ -458,5 +458,5 @@ def test_a_missing_extra_is_one_line(files, tmp_path, monkeypatch, capsys):
     split = str(files / "split.csv")
     status = main(["experiment", str(clip), "--split", split, "-o", str(tmp_path)])
     (line,) = capsys.readouterr().err.splitlines()
-    assert status == 2 and 'pip install "sklearn-drm[experiment]"' in line
+    assert status == 2 and 'pip install ".[experiment]"' in line
     assert "pystoi" in line

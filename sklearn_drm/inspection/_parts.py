@@ -27,8 +27,7 @@ def pyplot(display: Any) -> Any:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            f"{type(display).__name__}.plot needs matplotlib: "
-            "pip install matplotlib (or 'sklearn-drm[lipspeech]')."
+            f"{type(display).__name__}.plot needs matplotlib: pip install matplotlib."
         ) from error
     return plt
 

@@ -134,6 +134,16 @@ def build_parser() -> argparse.ArgumentParser:
         help="neighbouring frames on each side that the model sees (default: 4)",
     )
     fit.add_argument(
+        "--units",
+        type=_positive,
+        metavar="N",
+        help="hidden units in each layer (default: 100); more are better with a few "
+        "minutes of clips, and slower",
+    )
+    fit.add_argument(
+        "--layers", type=_positive, metavar="N", help="hidden layers (default: 2)"
+    )
+    fit.add_argument(
         "--keep-clip-mean",
         action="store_true",
         help="leave each clip's mean in its lip features; for models that are to "
@@ -218,12 +228,16 @@ def build_parser() -> argparse.ArgumentParser:
         "--json", type=_file, metavar="FILE", help="write the figures here as well"
     )
 
+    compared = (
+        "compare every system of the experiment, those that the model's paper "
+        "compares or builds on, on the same clips; a second run goes on where the "
+        "first one stopped"
+    )
     experiment = commands.add_parser(
         "experiment",
         parents=[common, box],
-        help="compare every system of the experiment, those that the model's paper "
-        "compares or builds on, on the same clips; a second run goes on where the "
-        "first one stopped",
+        help=compared,
+        description=compared[0].upper() + compared[1:] + ".",
     )
     experiment.add_argument(
         "clips", type=_path, nargs="+", metavar="CLIP", help="video with sound"
@@ -319,7 +333,7 @@ def _run(arguments: argparse.Namespace) -> None:
     except ImportError as error:
         raise _MissingExtra(
             f"{error}; the application needs more libraries: "
-            "pip install 'sklearn-drm[lipspeech]'"
+            'pip install ".[lipspeech]" in a clone of the package'
         ) from error
     getattr(commands, arguments.command.replace("-", "_"))(arguments)
 

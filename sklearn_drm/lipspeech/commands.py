@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drm_transformers.clips import (
-    Clip,
     ClipError,
     atomic_path,
     read_clip,
@@ -36,11 +35,11 @@ from sklearn_drm.lipspeech.feature_cache import (
 )
 from sklearn_drm.lipspeech.features import (
     FeatureSettings,
-    lip_images,
-    picture_size,
+    lips_and_notes,
 )
 from sklearn_drm.lipspeech.intelligibility import require_extra
 from sklearn_drm.lipspeech.progress import fit_progress
+from sklearn_drm.lipspeech.recipe import default_regressor
 from sklearn_drm.lipspeech.split import read_split, select
 
 __all__ = [
@@ -53,6 +52,9 @@ __all__ = [
 ]
 
 LIPS_SIZE = (220, 220)
+
+# Seconds of training clips below which it is said that they are few.
+_LITTLE = 60.0
 """Size of a written lip video: four times 55, which H.264 cannot hold."""
 
 
@@ -84,13 +86,22 @@ def fit(arguments: Namespace) -> None:
         clips = select(clips, subsets, "train", arguments.split)
     settings = FeatureSettings(_box(arguments))
     loaded = _load(clips, settings, arguments)
+    sizes = {"n_hidden_layers": arguments.layers, "n_hidden_units": arguments.units}
+    sizes = {name: size for name, size in sizes.items() if size is not None}
     converter = LipSpeechConverter(
+        default_regressor().set_params(**sizes) if sizes else None,
         context=arguments.context,
         remove_clip_mean=not arguments.keep_clip_mean,
         settings=settings,
         random_state=arguments.seed,
     )
     frames = sum(len(f.lips) for f in loaded.features)
+    seconds = frames / settings.frame_rate
+    if seconds < _LITTLE:
+        _note(
+            f"{seconds:.0f} s of clips are little to learn from; give a few minutes of "
+            "one speaker"
+        )
     print(f"fitting on {counted(len(loaded.features))}, {frames} frames", flush=True)
     with fit_progress() as verbose:
         converter.set_params(verbose=verbose).fit(loaded.features)
@@ -115,15 +126,15 @@ def lips_to_speech(arguments: Namespace) -> None:
         # Its sound is replaced anyway.
         clip = read_clip(arguments.video, sound="ignore")
         _note(f"warning: {error}; its pictures are used without the sound")
-    _tell_notes(arguments.video, clip)
+    _tell(arguments.video, clip.notes)
     paced = clip
     if abs(clip.frame_rate - settings.frame_rate) > 1e-3:
         paced = read_clip(
             arguments.video, frame_rate=settings.frame_rate, sound="ignore"
         )
     with _naming(arguments.video):
-        lips = lip_images(paced, settings)
-    _tell_box(arguments.video, clip, settings)
+        lips, notes = lips_and_notes(paced, settings)
+    _tell(arguments.video, notes)
     seconds = len(clip.frames) / clip.frame_rate
     speech = converter.lips_to_speech(
         lips, n_samples=round(seconds * settings.sample_rate)
@@ -161,8 +172,9 @@ def speech_to_lips(arguments: Namespace) -> None:
             arguments.face, frame_rate=settings.frame_rate, sound="ignore"
         )
         with _naming(arguments.face):
-            face = lip_images(shown, settings).mean(axis=0)
-        _tell_box(arguments.face, shown, settings)
+            faces, notes = lips_and_notes(shown, settings)
+        face = faces.mean(axis=0)
+        _tell(arguments.face, notes)
     # With a face, the box is where its mouth is.
     own = settings if arguments.face is None else converter.settings_
     waveform, rate, original = _sound_and_lips(arguments.audio, own)
@@ -212,7 +224,9 @@ def evaluate(arguments: Namespace) -> None:
         (features, read_clip(path, frame_rate=settings.frame_rate))
         for features, path in list(zip(loaded.features, loaded.paths, strict=True))[:2]
     ]
-    page = pages.evaluation_page(converter, result, examples, arguments.model.name)
+    page = pages.evaluation_page(
+        converter, result, examples, arguments.model.name, n_known=len(known)
+    )
     print(format_table(result))
     if arguments.json is not None:
         with atomic_path(arguments.json) as temporary:
@@ -361,7 +375,7 @@ def _sound_and_lips(
         waveform, rate = read_sound(path)
         return waveform, rate, None
     assert clip.waveform is not None and clip.sample_rate is not None
-    _tell_notes(path, clip)
+    _tell(path, clip.notes)
     waveform, rate = read_sound(path)
     missed = len(waveform) / rate - len(clip.waveform) / clip.sample_rate
     if missed > 2 / settings.frame_rate:
@@ -371,10 +385,10 @@ def _sound_and_lips(
         )
         return waveform, rate, None
     try:
-        lips = lip_images(clip, settings)
+        lips, notes = lips_and_notes(clip, settings)
     except ClipError:
         return clip.waveform, clip.sample_rate, None
-    _tell_box(path, clip, settings)
+    _tell(path, notes)
     return clip.waveform, clip.sample_rate, lips
 
 
@@ -409,13 +423,8 @@ def _distinct(paths: Sequence[Path]) -> list[Path]:
     return list(first.values())
 
 
-def _tell_notes(path: Path, clip: Clip) -> None:
-    for note in clip.notes:
-        _note(f"warning: {path}: {note}")
-
-
-def _tell_box(path: Path, clip: Clip, settings: FeatureSettings) -> None:
-    for note in settings.box_notes(*picture_size(clip)):
+def _tell(path: Path, notes: Sequence[str]) -> None:
+    for note in notes:
         _note(f"warning: {path}: {note}")
 
 

@@ -23,12 +23,16 @@ __all__ = [
     "check_features",
     "clip_features",
     "lip_images",
+    "lips_and_notes",
     "picture_size",
     "speech_features",
 ]
 
 # Scaling leaves the sides of pictures rounded to whole and even numbers.
 _SAME_SHAPE = 0.01
+
+# Of the size of a lip image; GRID mouths have 1.1 of it.
+_SMALL_MOUTH = 0.6
 
 
 @dataclass(frozen=True)
@@ -264,8 +268,41 @@ def lip_images(clip: Clip, settings: FeatureSettings) -> NDArray[np.uint8]:
         If no face is found, or the box does not lie in the picture or is meant for
         pictures of another shape.
     """
-    boxes = locate_mouth(clip.frames, box=settings.box_in(*picture_size(clip)))
-    return np.asarray(crop_mouth(clip.frames, boxes, settings.size))
+    return lips_and_notes(clip, settings)[0]
+
+
+def lips_and_notes(
+    clip: Clip, settings: FeatureSettings
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """`lip_images`, and what is to be said of the place that they were cut out at.
+
+    Parameters
+    ----------
+    clip : Clip
+    settings : FeatureSettings
+        As for `lip_images`.
+
+    Returns
+    -------
+    lips : ndarray of shape (n_frames, size, size), dtype uint8
+    notes : tuple of str
+        That the box is scaled, or the mouth is small; one line each.
+
+    Raises
+    ------
+    ClipError
+        As `lip_images` does.
+    """
+    size = picture_size(clip)
+    boxes = locate_mouth(clip.frames, box=settings.box_in(*size))
+    notes = settings.box_notes(*size)
+    side = float(np.median(boxes[:, 2]))
+    if side < _SMALL_MOUTH * settings.size:
+        notes += (
+            f"the mouth is only {side:.0f} pixels wide, enlarged to {settings.size}: "
+            "too little is seen of it; use a larger picture of the face",
+        )
+    return np.asarray(crop_mouth(clip.frames, boxes, settings.size)), notes
 
 
 def speech_features(
@@ -339,10 +376,11 @@ def clip_features(clip: Clip, settings: FeatureSettings) -> ClipFeatures:
             f"{settings.frame_rate:g} are needed; read it with frame_rate="
             f"{settings.frame_rate:g}"
         )
-    lips = lip_images(clip, settings)
+    lips, notes = lips_and_notes(clip, settings)
     envelope, excitation = speech_features(
         clip.waveform, clip.sample_rate, len(lips), settings
     )
-    size = picture_size(clip)
-    notes = (*clip.notes, *settings.box_notes(*size))
-    return ClipFeatures(clip.name, lips, envelope, excitation, notes, size)
+    notes = (*clip.notes, *notes)
+    return ClipFeatures(
+        clip.name, lips, envelope, excitation, notes, picture_size(clip)
+    )

@@ -39,7 +39,7 @@ def require_extra() -> None:
         except ImportError as error:
             raise MissingExtraError(
                 f"{error}; the experiment needs more libraries: "
-                'pip install "sklearn-drm[experiment]"'
+                'pip install ".[experiment]" in a clone of the package'
             ) from error
 
 

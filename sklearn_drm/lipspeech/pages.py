@@ -162,7 +162,7 @@ def fit_page(converter: LipSpeechConverter, name: str) -> Report:
     for k in range(n_shown):
         steps = np.zeros((7, converter.representation_.n_lips), dtype=np.float32)
         steps[:, k] = np.linspace(-2.5, 2.5, 7)
-        rows.append((f"part {k + 1}", converter.representation_.pixels(steps)))
+        rows.append((f"component {k + 1}", converter.representation_.pixels(steps)))
     page.picture(
         lip_strip(rows, 1.0, n_instants=7, titles=[f"{s:+.1f} σ" for s in steps[:, k]]),
         "The mean training image, and what the strongest principal components do to "
@@ -185,6 +185,7 @@ def evaluation_page(
     evaluation: Evaluation,
     examples: Sequence[tuple[ClipFeatures, Clip]],
     name: str,
+    n_known: int = 0,
 ) -> Report:
     """Scores, and some test clips converted both ways.
 
@@ -196,15 +197,20 @@ def evaluation_page(
         Test clips to show.
     name : str
         Of the model's file.
+    n_known : int, default=0
+        Clips that have the name of a training clip.
 
     Returns
     -------
     Report
     """
-    page = Report(
-        f"Evaluation of {name}",
-        "One model, both ways, on clips that it has not seen.",
-    )
+    seen = "One model, both ways, on clips that it has not seen."
+    if n_known:
+        seen = (
+            f"One model, both ways. {n_known} of the {evaluation.n_clips} clips have "
+            "the name of a training clip: figures on training clips flatter."
+        )
+    page = Report(f"Evaluation of {name}", seen)
     page.section("Scores")
     page.table(evaluation)
     for features, clip in examples:

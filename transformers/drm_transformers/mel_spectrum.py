@@ -36,7 +36,7 @@ def import_speech_library(name: str) -> Any:
     except ImportError as error:
         raise ImportError(
             f"{name} cannot be imported ({error}): install it with "
-            "`pip install 'sklearn-drm[lipspeech]'`"
+            '`pip install ".[lipspeech]"` in a clone of sklearn-drm'
         ) from error
 
 
