@@ -90,7 +90,7 @@ def write_results(experiment: Experiment, folder: Path, seconds: float) -> Path:
         f"{len(experiment.train_names)} clips ({experiment.n_train_frames} frames) and "
         f"compared on {len(experiment.targets)} others "
         f"({len(experiment.views.groups)} frames). This run took {seconds / 60:.0f} "
-        "min; systems that were fitted before were not fitted again.",
+        "min; what an earlier run in this folder had fitted was not fitted again.",
     )
     for name, why in experiment.failures:
         page.text(f"Left out, because it failed: {name} ({why}).")

@@ -115,7 +115,7 @@ def _check_whole(file: Path) -> None:
     if tail != _MARK + hashlib.sha256(body).digest():
         raise ModelFileError(
             f"{file}: truncated, damaged or not a model that 'sklearn-drm fit' wrote; "
-            "fit the model again"
+            "give one that it wrote (the first argument of a command), or fit again"
         )
 
 

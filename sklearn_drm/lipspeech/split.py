@@ -109,7 +109,8 @@ def select(
     chosen = [path for path in paths if found[path] == subset]
     if not chosen:
         raise SplitError(
-            f"{split}: none of the {len(paths)} clips given is in subset {subset}"
+            f"{split}: none of the {len(paths)} clips given is in subset {subset}; "
+            "give the clips of that subset as well"
         )
     return chosen
 
