@@ -359,7 +359,7 @@ def plain_adafactor(gradients, rates, shapes, stride=1, beta_2=0.98):
         first = 0.9 * first + 0.1 * used * seen
         if step > 1 and (step <= 16 or step % stride == 0):
             kept = [(w * beta_2 ** (step - then), g) for w, g in kept]
-            kept.append((1.0, seen * current))
+            kept.append((1.0, (10 if size > 12 else 1) * seen * current))
             current, then, used = roots(kept), step, rate
         steps.append(first / (1 - 0.9**step))
     return steps

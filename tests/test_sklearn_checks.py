@@ -55,14 +55,14 @@ EXACT = {
         NO_WEIGHTS,
     ),
 }
+# What is around the model is checked with one that learns less and faster.
+QUICK = GGDRMRegressor(n_hidden_units=30, fine_tune_epochs=15)
 SAMPLED = {
     "GGDRMRegressor": GGDRMRegressor(),
-    "SwapViews(GGDRMRegressor)": SwapViews(GGDRMRegressor()),
-    "TwoViewRegressor(GGDRMRegressor)": TwoViewRegressor(GGDRMRegressor()),
-    "SwapViews(TwoViewRegressor(GGDRMRegressor))": SwapViews(
-        TwoViewRegressor(GGDRMRegressor())
-    ),
-    "TwoViewRegressor(GGDRMRegressor, scalers)": with_scalers(GGDRMRegressor()),
+    "SwapViews(GGDRMRegressor)": SwapViews(QUICK),
+    "TwoViewRegressor(GGDRMRegressor)": TwoViewRegressor(QUICK),
+    "SwapViews(TwoViewRegressor(GGDRMRegressor))": SwapViews(TwoViewRegressor(QUICK)),
+    "TwoViewRegressor(GGDRMRegressor, scalers)": with_scalers(QUICK),
     "BBDRMClassifier": BBDRMClassifier(),
     "GCDRMClassifier": GCDRMClassifier(),
 }

@@ -126,7 +126,8 @@ class Adafactor:
     mean. A gradient is divided by the root of those of the steps before, and cut where
     it is larger than they lead to expect: as a whole to 1.2 times that, by its root
     mean square, and before that single parameters to five times. Only then it is
-    averaged over steps and taken into the second moments. So a step needs few passes
+    averaged over steps and taken into the second moments, tenfold where less than a
+    tenth of it was left. So a step needs few passes
     over the parameters, is the same in any unit of the gradient, and a burst neither
     moves far nor is remembered for long.
 
