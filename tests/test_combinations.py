@@ -276,7 +276,7 @@ def test_labels_of_another_type_are_no_classes():
     """NumPy compares numbers with text as text, and only for some numbers of them."""
     x, y = np.random.default_rng(0).normal(size=(240, 4)), np.arange(240) % 12
     model = GCDRMClassifier(**QUICK).fit(x, y)
-    for labels in (["2", "10"], [str(label) for label in y]):
+    for labels in (np.array(["2", "10"]), ["2", "10"], y.astype(str)):
         with pytest.raises(ValueError, match="which is none of the classes"):
             model.predict_x(labels)
         with pytest.raises(ValueError, match="which is none of the classes"):
