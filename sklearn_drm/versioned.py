@@ -11,7 +11,7 @@ __all__ = ["FormatError", "VersionWarning", "VersionedState"]
 
 #: Layout of a saved estimator's state. Raised by one whenever an older version could
 #: not use the file, or this one cannot use an older file.
-FORMAT = 1
+FORMAT = 2
 
 _VERSION_KEY, _FORMAT_KEY = "_sklearn_drm_version", "_sklearn_drm_format"
 

@@ -280,6 +280,7 @@ def test_real_clips_and_a_damaged_one(grid):
         ("frame_rate", np.inf),
         ("sample_rate", 0),
         ("sample_rate", 12_000.5),
+        ("sample_rate", 8000),
         ("picture_size", (0, 288)),
         ("picture_size", (360,)),
     ],

@@ -710,9 +710,10 @@ def test_rows_of_little_weight_do_not_tell_when_to_stop(fine_tune):
 @pytest.mark.parametrize(
     ("sizes", "n_held"),
     [
-        ([591, 9], None),  # the large one is no tenth, the small one too few
-        ([590, 10], 10),
+        ([590, 10], None),  # the large one is no tenth, the small one too few
         ([60, 60], 60),
+        ([100, 20], 20),  # of few rows few must do
+        ([111, 9], None),
         (12 * [10], 30),  # a quarter: a tenth of few rows tells nothing
         (3 * [10], None),
         ([300, 300], 300),

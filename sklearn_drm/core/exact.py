@@ -23,9 +23,6 @@ __all__ = [
 # keeps memory near 64 MB.
 _CHUNK = 2**23
 
-# Sums of shares below this may lack summands that were too small for the type.
-_LOST = 1e-280
-
 
 @dataclass(frozen=True)
 class ExactPrediction:
@@ -92,8 +89,7 @@ def log_partition(chain: Chain) -> float:
     >>> bool(np.isclose(log_partition(chain), 6 * np.log(2)))
     True
     """
-    states = _HiddenStates(chain)
-    return float(logsumexp(states.without_x + states.without_y, axis=1)[0])
+    return _HiddenStates(chain).log_partition
 
 
 def log_likelihood(
@@ -128,8 +124,7 @@ def log_likelihood(
     if not views or len({len(view) for view in views}) > 1:
         raise ValueError("x or y must be given, or both with as many rows.")
     states = _HiddenStates(chain)
-    if log_z is None:
-        log_z = float(logsumexp(states.without_x + states.without_y, axis=1)[0])
+    log_z = states.log_partition if log_z is None else log_z
     n_rows = len(views[0])
     # Some rows at a time: each brings a value for every state of a layer.
     step = max(1, _CHUNK >> max(layer.n_units for layer in chain.hidden))
@@ -190,6 +185,11 @@ class _HiddenStates:
         """Log integral over y for each state of h_L, (1, 2^J_L)."""
         return _integrated(self.chain.y, self.of_layer[-1], self.chain.weights[-1])
 
+    @property
+    def log_partition(self) -> float:
+        """Log Z."""
+        return float(logsumexp(self.without_x + self.without_y, axis=1)[0])
+
     def forward(self, x: Array | None) -> Array:
         """Log messages over the states of h_L, everything before it summed out."""
         if x is None:
@@ -227,7 +227,8 @@ def _log_product(messages: Array, transfer: Array) -> Array:
     from_row = messages.max(axis=1, keepdims=True)
     from_column = transfer.max(axis=0)
     total = np.exp(messages - from_row) @ np.exp(transfer - from_column)
-    lost = np.argwhere(total < _LOST)
+    # Below this a sum may lack summands that were too small for the type.
+    lost = np.argwhere(total < 1e28 * np.finfo(total.dtype).tiny)
     with np.errstate(divide="ignore"):
         product: Array = np.log(total) + from_row + from_column
     step = max(1, _CHUNK // len(transfer))

@@ -27,9 +27,10 @@ __all__ = [
     "with_read_out",
 ]
 
-# Of few rows more than the given share is held out, up to a quarter of them, so that
-# these can tell when to stop and how large the residuals are; fewer than ten cannot.
-_WANTED_HELD_OUT, _FEWEST_HELD_OUT, _LARGEST_SHARE = 50, 10, 0.25
+# Fewer held-out rows than the first are noisy to stop by: where the given share is
+# fewer, more is held out, up to a quarter of the rows. Fewer than the second tell
+# nothing.
+_ENOUGH_HELD_OUT, _FEWEST_HELD_OUT, _LARGEST_SHARE = 50, 10, 0.25
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,11 @@ def held_out_rows(
     ValueError
         When the fraction leaves no row to learn from.
     """
-    wanted = int(round(fraction * n_rows))
-    few = min(_WANTED_HELD_OUT, int(_LARGEST_SHARE * n_rows))
-    wanted = max(wanted, few)
-    if wanted < _FEWEST_HELD_OUT:
+    wanted, least = int(round(fraction * n_rows)), _ENOUGH_HELD_OUT
+    if wanted < least:
+        wanted = max(wanted, min(least, int(_LARGEST_SHARE * n_rows)))
+        least = _FEWEST_HELD_OUT
+    if wanted < least:
         return None
     if wanted >= n_rows:
         raise ValueError(
@@ -110,9 +112,9 @@ def held_out_rows(
             if total + counts[label] <= 2 * wanted and len(chosen) < len(labels) - 1:
                 chosen.append(label)
                 total += counts[label]
-        if total < max(few, _FEWEST_HELD_OUT):
+        if total < least:
             chosen = [int(counts.argmin())]
-            if not _FEWEST_HELD_OUT <= counts[chosen[0]] <= n_rows // 2:
+            if not least <= counts[chosen[0]] <= n_rows // 2:
                 return None
         held = np.isin(codes.ravel(), chosen)
     return np.flatnonzero(~held), np.flatnonzero(held)

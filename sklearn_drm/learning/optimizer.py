@@ -127,9 +127,8 @@ class Adafactor:
     it is larger than they lead to expect: as a whole to 1.2 times that, by its root
     mean square, and before that single parameters to five times. Only then it is
     averaged over steps and taken into the second moments, tenfold where less than a
-    tenth of it was left. So a step needs few passes
-    over the parameters, is the same in any unit of the gradient, and a burst neither
-    moves far nor is remembered for long.
+    tenth of it was left. So a step needs few passes over the parameters, is the same in
+    any unit of the gradient, and a burst neither moves far nor is remembered for long.
 
     References
     ----------

@@ -52,10 +52,10 @@ __all__ = [
 ]
 
 LIPS_SIZE = (220, 220)
+"""Size of a written lip video: four times 55, which H.264 cannot hold."""
 
 # Seconds of training clips below which it is said that they are few.
 _LITTLE = 60.0
-"""Size of a written lip video: four times 55, which H.264 cannot hold."""
 
 
 class CommandError(ValueError):
@@ -224,8 +224,9 @@ def evaluate(arguments: Namespace) -> None:
         (features, read_clip(path, frame_rate=settings.frame_rate))
         for features, path in list(zip(loaded.features, loaded.paths, strict=True))[:2]
     ]
+    n_known = sum(path.stem in known for path in loaded.paths)
     page = pages.evaluation_page(
-        converter, result, examples, arguments.model.name, n_known=len(known)
+        converter, result, examples, arguments.model.name, n_known=n_known
     )
     print(format_table(result))
     if arguments.json is not None:

@@ -15,7 +15,12 @@ from drm_transformers.parameters import (
     is_positive_integer,
     whole_rate,
 )
-from drm_transformers.vocoder import analyze, frame_features, n_envelope_bins
+from drm_transformers.vocoder import (
+    LOWEST_RATE,
+    analyze,
+    frame_features,
+    n_envelope_bins,
+)
 
 __all__ = [
     "ClipFeatures",
@@ -78,7 +83,11 @@ class FeatureSettings:
 
     def __post_init__(self) -> None:
         check_positive("frame_rate", self.frame_rate, "frames per second")
-        whole_rate("sample_rate", self.sample_rate)
+        if whole_rate("sample_rate", self.sample_rate) < LOWEST_RATE:
+            raise ValueError(
+                f"sample_rate must be {LOWEST_RATE} Hz or more, where WORLD has a band "
+                f"for aperiodicity, got {self.sample_rate!r}."
+            )
         if not is_positive_integer(self.size):
             raise ValueError(f"size must be a positive integer, got {self.size!r}.")
         if self.box is not None:

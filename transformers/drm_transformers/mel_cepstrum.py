@@ -50,10 +50,10 @@ class MelCepstrumTransformer(TransformerMixin, BaseEstimator):  # type: ignore[m
 
     Parameters
     ----------
-    sample_rate : float, default=12_000
-        Sampling rate of the analysis in Hz; envelopes reach to half of it. Method
-        "world" needs 8 kHz, `excitation` 12 kHz.
-    input_sample_rate : float or None, default=None
+    sample_rate : int, default=12_000
+        Sampling rate of the analysis in Hz, a whole number; envelopes reach to half of
+        it. Method "world" needs 8 kHz, `excitation` 12 kHz.
+    input_sample_rate : int or None, default=None
         Sampling rate of the rows in Hz, brought to `sample_rate` by a polyphase
         filter. None: `sample_rate`. Not used for envelopes.
     n_coefficients : int, default=32
@@ -126,8 +126,8 @@ class MelCepstrumTransformer(TransformerMixin, BaseEstimator):  # type: ignore[m
 
     def __init__(
         self,
-        sample_rate: float = 12_000,
-        input_sample_rate: float | None = None,
+        sample_rate: int = 12_000,
+        input_sample_rate: int | None = None,
         n_coefficients: int = 32,
         alpha: float | None = None,
         input: Literal["waveform", "spectrum"] = "waveform",

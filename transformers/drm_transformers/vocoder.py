@@ -22,6 +22,7 @@ from drm_transformers.resampling import excerpt, resample
 from drm_transformers.synthesis import synthesize
 
 __all__ = [
+    "LOWEST_RATE",
     "FrameSpeech",
     "WorldFeatures",
     "analyze",
