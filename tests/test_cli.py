@@ -850,6 +850,48 @@ def test_an_interruption_inside_exec_is_status_130(tmp_path):
     assert (done.returncode, done.stderr) == (130, "sklearn-drm demo: interrupted\n")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_an_interruption_waits_until_libraries_are_loaded(tmp_path):
+    """Matplotlib's module for fonts, stopped halfway, aborts Python at its end."""
+    (tmp_path / "command.py").write_text(
+        "import os, signal, sys\n"
+        "def interrupt(frame, event, _):\n"
+        "    if event != 'call' or not frame.f_code.co_filename.endswith('enum.py'):\n"
+        "        return\n"
+        "    while frame and frame.f_globals.get('__name__') != 'matplotlib':\n"
+        "        frame = frame.f_back\n"
+        "    if frame and frame.f_code.co_name == '_check_versions':\n"
+        "        sys.setprofile(None)\n"
+        "        print('inside', flush=True)\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "from sklearn_drm.lipspeech import cli\n"
+        "sys.setprofile(interrupt)\n"
+        "raise SystemExit(cli.main())\n"
+    )
+    paths = os.pathsep.join(filter(None, [str(tmp_path), *sys.path]))
+    done = subprocess.run(
+        [sys.executable, "-m", "command", "fit", "none.mp4", "-o", "none.joblib"],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (
+        130,
+        "inside\n",
+        "sklearn-drm fit: interrupted\n",
+    )
+
+
+def test_an_interruption_while_arguments_are_read(monkeypatch, capsys, heard_signals):
+    monkeypatch.setattr(
+        "sklearn_drm.lipspeech.cli.build_parser",
+        lambda: signal.raise_signal(signal.SIGINT),
+    )
+    assert main(["demo"]) == 130
+    assert capsys.readouterr().err == "sklearn-drm: interrupted\n"
+
+
 @pytest.mark.parametrize("argv", [["demo"], None])
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_threads_are_silent_after_an_interruption_alone(

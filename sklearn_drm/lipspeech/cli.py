@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sklearn_drm.lipspeech.interruption import Interruption
+from sklearn_drm.lipspeech.interruption import Interruption, interruptions_later
 
 __all__ = ["build_parser", "main"]
 
@@ -284,16 +284,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         be used, 130 after an interruption.
     """
     _open_streams()
-    try:
-        arguments = build_parser().parse_args(argv)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    name = f"sklearn-drm {arguments.command}"
+    name, debug = "sklearn-drm", False
     interruption = Interruption()
     try:
-        with interruption.watched(at_exit=argv is None), _short_warnings(name):
-            _run(arguments)
-            sys.stdout.flush()
+        with interruption.watched(at_exit=argv is None):
+            arguments = build_parser().parse_args(argv)
+            name, debug = f"{name} {arguments.command}", arguments.debug
+            with _short_warnings(name):
+                _run(arguments)
+                sys.stdout.flush()
+    except SystemExit as stop:
+        return int(stop.code or 0)
     except (KeyboardInterrupt, Exception) as error:
         # Python 3.11 makes a RuntimeError of one that comes while a class is made, and
         # joblib one of its own of one that comes while it starts its processes.
@@ -308,7 +309,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # The reader of our output has gone; Python would complain at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        if arguments.debug:
+        if debug:
             traceback.print_exc()
         status, line = _described(error)
         _say(f"{name}: error: {line}")
@@ -329,7 +330,10 @@ def _open_streams() -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     try:
-        from sklearn_drm.lipspeech import commands
+        # An extension module stopped while it is loaded can abort Python at its end, as
+        # that of Matplotlib's fonts does.
+        with interruptions_later():
+            from sklearn_drm.lipspeech import commands
     except ImportError as error:
         raise _MissingExtra(
             f"{error}; the application needs more libraries: "

@@ -1,4 +1,4 @@
-"""SIGINT (Ctrl-C) and SIGTERM: raised, held back while processes start, not lost."""
+"""SIGINT (Ctrl-C) and SIGTERM: raised, not lost, held back while something starts."""
 
 from __future__ import annotations
 
@@ -89,7 +89,8 @@ def interruptions_later() -> Iterator[None]:
     """Hold back what `Interruption` or Python raises at a signal, until the end.
 
     Raised while Python forks, an interruption can be dropped, and leave a lock behind
-    that the end of the process then waits for.
+    that the end of the process then waits for. Raised while an extension module is
+    loaded, it can leave objects behind that the process aborts on at its end.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
