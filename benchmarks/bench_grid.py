@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         results["tables"].append(
             {
                 "context": context,
-                "clip_mean_removed": maps.remove_clip_mean,
+                "clip_mean_removed": maps.centerer is not None,
                 "systems": [runs.to_dict() for runs in table],
                 "ratios": _ratios(table),
             }
@@ -338,7 +338,7 @@ def _ratios(table: list[Runs]) -> list[dict[str, Any]]:
 
 
 def _text(table: list[Runs], maps: Representation, n_train: int, n_test: int) -> str:
-    lips = "removed from" if maps.remove_clip_mean else "kept in"
+    lips = "removed from" if maps.centerer is not None else "kept in"
     seen = f"±{maps.context} frames of context" if maps.context else "no context"
     lines = [
         f"## {seen[0].upper()}{seen[1:]}",

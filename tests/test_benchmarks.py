@@ -122,6 +122,29 @@ def test_bench_uncertainty(script, tmp_path):
             assert all(0 < figure["median"] < 100 for figure in figures.values())
 
 
+def test_bench_pauses(script, tmp_path):
+    write_folder(tmp_path, spoken_clips(6, 0.8), n_test=2)
+    (tmp_path / "align").mkdir()
+    for clip in (tmp_path / "clips").iterdir():
+        (tmp_path / "align" / f"{clip.stem}.align").write_text(
+            "0 5000 sil\n5000 15000 bin\n15000 20000 sil\n", encoding="utf-8"
+        )
+    common = [str(tmp_path), "--box", BOX, "--quick", "--jobs", "1"]
+    common += ["--cache", str(tmp_path / "cache")]
+    for options, n_clips in (([], {"train": 3, "scored": 1}), (["--test"], None)):
+        output = tmp_path / f"pauses{len(options)}.json"
+        results = script("bench_pauses").main([*common, *options, "-o", str(output)])
+        assert json.loads(output.read_text(encoding="utf-8")) == json.loads(
+            json.dumps(results)
+        )
+        assert results["clips"] == (n_clips or {"train": 4, "scored": 2})
+        names = [entry["system"] for entry in results["systems"]]
+        assert names == ["offsets (default)", "means", "nothing"]
+        for entry in results["systems"]:
+            for name in ("whole", "cut"):
+                assert 0 < entry["summary"][name]["median"] < 30
+
+
 def test_bench_recipe(script, tmp_path):
     write_folder(tmp_path, spoken_clips(8, 0.6), n_test=2)
     output = tmp_path / "recipe.json"

@@ -146,19 +146,15 @@ def build_parser() -> argparse.ArgumentParser:
     fit.add_argument(
         "--keep-clip-mean",
         action="store_true",
-        help="leave each clip's mean in its lip features; for models that are to "
-        "convert clips cut to their words, or very short ones, whose mean is another "
-        "than that of clips with pauses",
+        help="leave in the lip features what lasts a whole clip, such as the light and "
+        "the place of the mouth; for clips that are all lit and cut alike",
     )
 
     speech = commands.add_parser(
         "lips-to-speech",
         parents=[common, box],
         help="make sound for the lips in a video, which may be silent",
-        description="Make sound for the lips in a video, which may be silent. Unless "
-        "the model was fitted with --keep-clip-mean, the video must contain pauses in "
-        "about the proportion of the training clips: one cut to its words, or a very "
-        "short one, is converted wrongly.",
+        description="Make sound for the lips in a video, which may be silent.",
     )
     speech.add_argument("model", type=_path, metavar="MODEL", help=_MODEL)
     speech.add_argument(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -37,14 +36,11 @@ FloatArray = NDArray[np.float32]
 Face = NDArray[np.uint8] | NDArray[np.floating[Any]]
 
 # Raise the number when the attributes of a fitted converter change.
-_FORMAT_KEY, _FORMAT = "_file_format", 1
+_FORMAT_KEY, _FORMAT = "_file_format", 2
 # Strength of the linear baselines. Held-out R² of GRID training clips, speech / lips,
 # with 100, 1000 and 5000: .227 / .134, .227 / .136, .217 / .135 after 200 clips, .036 /
 # -.074, .125 / .052, .137 / .082 after 24 (four splits, script not kept).
 _RIDGE = 1000.0
-
-# Of the mean length of the training clips; half of a GRID clip is pauses.
-_SHORT = 0.6
 
 
 @dataclass(frozen=True)
@@ -90,9 +86,8 @@ class LipSpeechConverter(BaseEstimator):  # type: ignore[misc]
     remove_clip_mean : bool, default=True
         Remove each clip's mean from its lip features: where the mouth lies and
         how it is lit says nothing about the sound. It is given back from the
-        target face on output. Clips must then contain pauses in about the
-        proportion of the training clips; set it to False for clips cut to their
-        words and for very short ones.
+        target face on output. Of clips to convert, which can be of words alone, the
+        most probable offset is taken off (`drm_transformers.ClipCenterer`).
     n_lip_components : int, range [1, inf), default=40
         Principal components kept of the lip images' discrete cosine transform.
     n_cepstra : int, range [2, inf), default=32
@@ -221,7 +216,7 @@ class LipSpeechConverter(BaseEstimator):  # type: ignore[misc]
         began = time.perf_counter()
         self.regressor_.fit(views.lips_in, views.speech_in, **extra)
         self.fit_seconds_ = time.perf_counter() - began
-        self._fit_level(views)
+        self._fit_level(self.representation_.as_converted(views))
         return self
 
     def _check(self, features: Sequence[ClipFeatures]) -> None:
@@ -304,24 +299,8 @@ class LipSpeechConverter(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         Speech
-
-        Warns
-        -----
-        UserWarning
-            If the clip is much shorter than the training clips and its mean is taken
-            off: that of words alone is another than that of words and pauses.
         """
         check_is_fitted(self, "regressor_")
-        usual = self.n_frames_ / len(self.clip_names_)
-        if self.representation_.remove_clip_mean and len(lips) < _SHORT * usual:
-            warnings.warn(
-                f"a clip of {len(lips)} frames is short beside the training clips "
-                f"({usual:.0f}): if it has fewer pauses, its own mean, which is taken "
-                "off, is not comparable and the speech is wrong; for such clips fit "
-                "with remove_clip_mean=False (--keep-clip-mean)",
-                UserWarning,
-                stacklevel=2,
-            )
         cepstra, source = self._predict_speech(self.representation_.lip_input(lips))
         if self.restore_level:
             cepstra, source = self._with_level(cepstra, source)

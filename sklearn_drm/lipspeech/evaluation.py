@@ -172,7 +172,7 @@ def evaluate(
     """
     check_is_fitted(converter, "representation_")
     maps = converter.representation_
-    views = maps.views(test)
+    views = maps.as_converted(maps.views(test))
     n = maps.n_cepstra
     nothing = np.zeros_like(views.cepstra), np.zeros_like(views.lips)
     linear = (

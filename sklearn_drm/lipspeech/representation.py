@@ -14,6 +14,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from drm_transformers.clip_centerer import ClipCenterer
 from drm_transformers.lip_dct import LipDCTTransformer
 from drm_transformers.mel_cepstrum import MelCepstrumTransformer
 from drm_transformers.trajectory import average_context, group_means, stack_context
@@ -45,14 +46,15 @@ class Views:
     lips : ndarray of shape (n_rows, n_lips)
         Lip features, standardised with training statistics.
     lips_centred : ndarray of shape (n_rows, n_lips)
-        The same without the clip's own mean, if that is removed.
+        The same without the clip's own mean, if that is removed: what is learned.
     cepstra : ndarray of shape (n_rows, n_cepstra)
         Mel-cepstra, standardised with training statistics.
     excitation : ndarray of shape (n_rows, 2 + n_bands)
         Log f0, voicing and aperiodicity, standardised likewise.
     lips_in, speech_in : ndarray
-        What the model is given: centred lips, and mel-cepstra with or without
-        excitation, each with its neighbouring frames beside it.
+        What the model is given: lips without the clip's mean or offset, and
+        mel-cepstra with or without excitation, each with its neighbouring frames beside
+        it.
 
     Examples
     --------
@@ -77,6 +79,9 @@ class Representation:
     ----------
     lips : transformer
         Lip images to standardised principal components of their cosine transform.
+    centerer : drm_transformers.ClipCenterer or None
+        Takes a clip's offset off its lip features, whatever part of a clip it is; None
+        where clips keep their mean.
     cepstrum : MelCepstrumTransformer
         Power envelopes to mel-cepstra.
     cepstrum_scaler, excitation_scaler : sklearn.preprocessing.StandardScaler
@@ -87,7 +92,6 @@ class Representation:
         place in them was given.
     context : int
         Neighbouring frames on each side.
-    remove_clip_mean : bool
     with_excitation : bool
         Whether excitation is part of the speech view.
 
@@ -107,13 +111,13 @@ class Representation:
     """
 
     lips: Any
+    centerer: ClipCenterer | None
     cepstrum: Any
     cepstrum_scaler: Any
     excitation_scaler: Any
     mean_image: FloatArray
     settings: FeatureSettings
     context: int
-    remove_clip_mean: bool
     with_excitation: bool
 
     @property
@@ -133,7 +137,7 @@ class Representation:
         return self.n_cepstra + int(extra)
 
     def views(self, features: Sequence[ClipFeatures]) -> Views:
-        """The two views of clips.
+        """The two views of training clips, and of others like them.
 
         Parameters
         ----------
@@ -153,7 +157,7 @@ class Representation:
         images = np.concatenate([f.lips for f in features])
         lips = _float32(self.lips.transform(images))
         centred = lips
-        if self.remove_clip_mean:
+        if self.centerer is not None:
             centred = _float32(lips - group_means(lips, groups))
         cepstra, excitation = self._speech_rows(
             np.concatenate([f.envelope for f in features]),
@@ -170,8 +174,26 @@ class Representation:
             speech_in=self._speech_input(cepstra, excitation, groups),
         )
 
+    def as_converted(self, views: Views) -> Views:
+        """The views with what the model is given of the lips at a conversion.
+
+        Parameters
+        ----------
+        views : Views
+            Of clips, or of parts of them.
+
+        Returns
+        -------
+        Views
+            `lips_in` has lost each clip's most probable offset, not its mean.
+        """
+        if self.centerer is None:
+            return views
+        lips = _float32(self.centerer.transform(views.lips, views.groups))
+        return replace(views, lips_in=self._stacked(lips, views.groups))
+
     def lip_input(self, images: NDArray[Any]) -> FloatArray:
-        """What the model is given for the lip images of one clip.
+        """What the model is given for the lip images of one clip, or a part of one.
 
         Parameters
         ----------
@@ -187,8 +209,8 @@ class Representation:
             If the images have another size than those of the fit.
         """
         lips = _float32(self.lips.transform(self.checked(images, "lips")))
-        if self.remove_clip_mean:
-            lips = _float32(lips - lips.mean(axis=0, dtype=np.float64))
+        if self.centerer is not None:
+            lips = _float32(self.centerer.transform(lips))
         return self._stacked(lips, np.zeros(len(lips), dtype=np.intp))
 
     def speech_input(self, envelope: FloatArray, excitation: FloatArray) -> FloatArray:
@@ -353,8 +375,10 @@ def fit_representation(
         Training clips.
     settings : FeatureSettings
         How they were read.
-    context, remove_clip_mean, with_excitation
+    context, with_excitation
         As in `Representation`.
+    remove_clip_mean : bool
+        Whether lip features go without their clip's mean, or offset.
     n_lips : int, range [1, inf)
         Principal components kept, fewer where there are fewer frames.
     n_cepstra : int, range [2, inf)
@@ -376,6 +400,7 @@ def fit_representation(
     """
     check_features(features, settings)
     images = np.concatenate([f.lips for f in features])
+    groups = np.repeat(np.arange(len(features)), [len(f.lips) for f in features])
     n_lips = min(n_lips, len(images), images[0].size)
     n_cosines = min(max(n_lips, _N_COSINES), images[0].size)
     lips = make_pipeline(
@@ -388,15 +413,18 @@ def fit_representation(
     )
     cepstra = cepstrum.fit_transform(np.concatenate([f.envelope for f in features]))
     excitation = np.concatenate([f.excitation for f in features])
+    centerer = None
+    if remove_clip_mean:
+        centerer = ClipCenterer().fit(lips.transform(images), groups=groups)
     return Representation(
         lips=lips,
+        centerer=centerer,
         cepstrum=cepstrum,
         cepstrum_scaler=StandardScaler().fit(cepstra),
         excitation_scaler=StandardScaler().fit(excitation),
         mean_image=_float32(images.mean(axis=0, dtype=np.float64)),
         settings=_with_picture_size(settings, features),
         context=context,
-        remove_clip_mean=remove_clip_mean,
         with_excitation=with_excitation,
     )
 

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from drm_transformers.clip_centerer import ClipCenterer
     from drm_transformers.clips import (
         Clip,
         ClipError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Clip",
+    "ClipCenterer",
     "ClipError",
     "FilterChain",
     "FrameSpeech",
@@ -74,6 +76,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "clip_centerer": ("ClipCenterer",),
     "clips": (
         "Clip",
         "ClipError",
