@@ -87,7 +87,7 @@ class Evaluation:
     context : int
         Neighbouring frames on each side that every system sees.
     clip_mean_removed : bool
-        Whether lip features had each clip's mean removed, for every system.
+        Whether each clip's offset was removed from its lip features, for every system.
 
     Examples
     --------
@@ -151,7 +151,9 @@ def evaluate(
     R² is pooled over dimensions, 1 - Σ (y - ŷ)² / Σ (y - ȳ)², with ȳ the mean of
     the training set. Where a converter removes a clip's mean from the lip
     features it predicts a deviation; for the raw figures the training mean is
-    added to that, never anything of the test clip.
+    added to that, never anything of the test clip. Every system is given what a
+    conversion is given, lip features without the clip's most probable offset, so clips
+    cut to their words can be scored too.
 
     R² and MCD are over all frames, pauses included, with one mean envelope per video
     frame (40 ms at 25 frames per second). They are not comparable with figures over
@@ -333,6 +335,7 @@ def format_table(evaluation: Evaluation) -> str:
     removed = "removed from" if evaluation.clip_mean_removed else "kept in"
     lines.append(
         f"{counted(evaluation.n_clips)}, {evaluation.n_frames} frames; context "
-        f"±{evaluation.context} frames; clip mean {removed} the lip features"
+        f"±{evaluation.context} frames; each clip's offset {removed} the "
+        "lip features"
     )
     return "\n".join(lines)

@@ -153,8 +153,8 @@ def fit_page(converter: LipSpeechConverter, name: str) -> Report:
         f"Model {name}",
         f"Fitted on {counted(len(converter.clip_names_))}, {frames} frames "
         f"({frames / converter.settings_.frame_rate:.0f} s), in "
-        f"{converter.fit_seconds_:.0f} s. Context ±{converter.context} frames; clip "
-        f"mean {'removed' if converter.remove_clip_mean else 'kept'}.",
+        f"{converter.fit_seconds_:.0f} s. Context ±{converter.context} frames; "
+        f"clips' offsets {'removed' if converter.remove_clip_mean else 'kept'}.",
     )
     page.section("Lips")
     n_shown = min(4, converter.representation_.n_lips)

@@ -364,14 +364,14 @@ def score_table(evaluation: Evaluation) -> str:
                     text = f'<span class="best">{text}</span>'
             cells.append(f"<td{_first(column)}>{text}</td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
-    removed = "removed" if evaluation.clip_mean_removed else "kept"
+    removed = "removed from" if evaluation.clip_mean_removed else "kept in"
     return (
         '<div class="scroll"><table><thead>'
         f"<tr><th></th>{groups}</tr><tr><th>system</th>{heads}</tr></thead>"
         f"<tbody>{''.join(lines)}</tbody></table></div>"
         f'<p class="note">{counted(evaluation.n_clips)}, {evaluation.n_frames} frames; '
-        f"±{evaluation.context} frames of context, clip mean of the lip features "
-        f"{removed}, for every system alike. R² is 1 for a perfect prediction and 0 "
+        f"±{evaluation.context} frames of context, each clip's offset {removed} the "
+        "lip features, for every system alike. R² is 1 for a perfect prediction and 0 "
         "for the training mean; within clip: with the clip's own mean removed from "
         "target and prediction. MCD: mel-cepstral distortion, lower is better. Both "
         "are over all frames, pauses included, with one mean envelope per video frame, "
