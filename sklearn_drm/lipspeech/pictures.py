@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.signal import stft
 
@@ -139,6 +140,8 @@ def spectrogram_pair(
             axis.text(
                 (start + end) / 2, 0.97 * highest / 1000, text, parse_math=False,
                 color="white", fontsize=8, ha="center", va="top", clip_on=True,
+                # Hisses are bright where the words stand.
+                path_effects=[withStroke(linewidth=2, foreground="black")],
             )  # fmt: skip
     axes[-1].set_xlim(0, seconds)
     axes[-1].set_xlabel("time (s)")

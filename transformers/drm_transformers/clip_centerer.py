@@ -11,13 +11,13 @@ from numbers import Integral, Real
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, TransformerMixin
+from scipy.special import logsumexp, softmax
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from drm_transformers._filter_rows import checked_rows
-from drm_transformers._groups import members_of
+from drm_transformers._groups import labelled_rows, members_of
 from drm_transformers.trajectory import group_means
 
 __all__ = ["ClipCenterer"]
@@ -35,7 +35,11 @@ _TOLERANCE, _MOST_STEPS = 1e-3, 200
 _FARTHEST = 1e6
 
 
-class ClipCenterer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class ClipCenterer(
+    OneToOneFeatureMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
     r"""Take off each clip's own offset, whatever part of a clip there is.
 
     The mean of a clip cut to its words is another than that of the clip with its
@@ -142,7 +146,7 @@ class ClipCenterer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             range.
         """
         self._check()
-        values, labels = checked_rows(X, groups, "rows")
+        values, labels = self._checked(X, groups, reset=True)
         rows = values.astype(np.float64)
         self.mean_ = rows.mean(axis=0)
         spread = rows.std(axis=0)
@@ -160,7 +164,6 @@ class ClipCenterer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 reg_covar=1e-3,
                 random_state=self.random_state,
             ).fit(centred if len(centred) > 1 else np.repeat(centred, 2, axis=0))
-        self.n_features_in_ = rows.shape[1]
         return self
 
     def _check(self) -> None:
@@ -193,7 +196,7 @@ class ClipCenterer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             is not finite.
         """
         check_is_fitted(self, "mixture_")
-        values, labels = checked_rows(X, groups, "rows", self.n_features_in_)
+        values, labels = self._checked(X, groups, reset=False)
         rows = (values.astype(np.float64) - self.mean_) / self.scale_
         if (farthest := np.abs(rows).max()) > _FARTHEST:
             raise ValueError(
@@ -204,6 +207,12 @@ class ClipCenterer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for members in members_of(labels):
             found[members] = self._offset(rows[members])
         return np.asarray(self.mean_ + self.scale_ * found, dtype=values.dtype)
+
+    def _checked(
+        self, X: npt.ArrayLike, groups: npt.ArrayLike | None, *, reset: bool
+    ) -> tuple[FloatArray, npt.NDArray[np.intp]]:
+        types = [np.float64, np.float32]
+        return labelled_rows(validate_data(self, X, reset=reset, dtype=types), groups)
 
     def transform(
         self, X: npt.ArrayLike, groups: npt.ArrayLike | None = None
@@ -238,7 +247,7 @@ class ClipCenterer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _climb(self, rows: Float64, offset: Float64) -> Float64:
         precisions, means = self.mixture_.precisions_, self.mixture_.means_
         for _ in range(_MOST_STEPS):
-            share = self.mixture_.predict_proba(rows - offset) / self.dependence
+            share = softmax(self._log_shares(rows - offset), axis=1) / self.dependence
             weight = share @ precisions
             away = (weight * rows).sum(axis=0) - (share @ (precisions * means)).sum(0)
             before, offset = offset, away / (1 + weight.sum(axis=0))
@@ -247,5 +256,20 @@ class ClipCenterer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return offset
 
     def _log_posterior(self, rows: Float64, offset: Float64) -> float:
-        likelihood = self.mixture_.score_samples(rows - offset).sum() / self.dependence
-        return float(likelihood - 0.5 * np.square(offset).sum())
+        likelihood = logsumexp(self._log_shares(rows - offset), axis=1).sum()
+        return float(likelihood / self.dependence - 0.5 * np.square(offset).sum())
+
+    def _log_shares(self, centred: Float64) -> Float64:
+        """Log of weight times density of each component, but for a constant.
+
+        As the mixture's own ``predict_proba`` does it, without its checks, which take
+        most of the time of a clip.
+        """
+        mixture = self.mixture_
+        precisions, scaled = mixture.precisions_, mixture.precisions_ * mixture.means_
+        constant = np.log(mixture.weights_) + 0.5 * np.sum(
+            np.log(precisions) - scaled * mixture.means_, axis=1
+        )
+        return np.asarray(
+            constant + centred @ scaled.T - 0.5 * np.square(centred) @ precisions.T
+        )
