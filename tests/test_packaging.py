@@ -67,8 +67,7 @@ start = time.perf_counter()
 print(time.perf_counter() - start)
 """
     # Other work on the machine only adds: the least of some runs is the cost.
-    seconds = [float(python(code)) for _ in range(5)]
-    assert min(seconds) < 0.15, seconds
+    assert any(float(python(code)) < 0.15 for _ in range(5))
 
 
 @pytest.fixture(scope="module")
