@@ -12,6 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
@@ -180,6 +181,23 @@ def test_little_and_constant_rows(n_rows):
     centred = ClipCenterer().fit_transform(X)
     assert np.isfinite(centred).all()
     np.testing.assert_allclose(centred[:, 1:], 0, atol=1e-6)
+
+
+def test_of_many_rows_some_describe_the_others(monkeypatch):
+    X, clips, _, _ = two_states(40, 60)
+    whole = ClipCenterer(4).fit(X, groups=clips)
+    monkeypatch.setattr("drm_transformers.clip_centerer._MOST_ROWS", 700)
+    some = ClipCenterer(4).fit(X, groups=clips)
+    np.testing.assert_array_equal(some.mean_, whole.mean_)
+    within = remove_group_mean(X, clips) / X.std(axis=0)
+    # 2400 rows: every fourth, 600.
+    expected = GaussianMixture(
+        4, covariance_type="diag", reg_covar=1e-3, random_state=0
+    ).fit(within[::4])
+    np.testing.assert_allclose(some.mixture_.means_, expected.means_)
+    np.testing.assert_allclose(
+        some.offsets(X, clips), whole.offsets(X, clips), atol=0.2
+    )
 
 
 def test_faults_are_named():

@@ -28,6 +28,10 @@ Float64 = npt.NDArray[np.float64]
 # Rows that one component of the mixture is to have at least, on average.
 _ROWS_PER_COMPONENT = 20
 
+# Evenly spaced rows that the mixture is fitted to, of more; its fit holds a number for
+# each of them and each component.
+_MOST_ROWS = 100_000
+
 # Where the search for an offset ends, in standard deviations of a column.
 _TOLERANCE, _MOST_STEPS = 1e-3, 200
 
@@ -155,7 +159,8 @@ class ClipCenterer(
         varies = spread > 1e-9 * np.abs(rows).max(axis=0)
         self.scale_ = np.where(varies, spread, 1.0)
         centred = (rows - group_means(rows, labels)) / self.scale_
-        most = max(1, len(rows) // _ROWS_PER_COMPONENT)
+        centred = centred[:: -(-len(centred) // _MOST_ROWS)]
+        most = max(1, len(centred) // _ROWS_PER_COMPONENT)
         with warnings.catch_warnings():
             # Any mixture does, and there can be fewer distinct rows than components.
             warnings.simplefilter("ignore", ConvergenceWarning)
