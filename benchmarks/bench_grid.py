@@ -121,7 +121,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     return results
 
 
-def grid_parser(description: str) -> argparse.ArgumentParser:
+def clips_parser(description: str) -> argparse.ArgumentParser:
+    """What `clips` reads, and what every comparison has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="clips")
     parser.add_argument("--split", type=Path, metavar="CSV")
@@ -133,6 +134,12 @@ def grid_parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--jobs", type=int, help="processes that read clips")
     parser.add_argument("--box", type=_box, metavar="X,Y,SIZE", help="the mouth's box")
+    common_arguments(parser)
+    return parser
+
+
+def grid_parser(description: str) -> argparse.ArgumentParser:
+    parser = clips_parser(description)
     parser.add_argument(
         "--context",
         type=int,
@@ -159,7 +166,6 @@ def grid_parser(description: str) -> argparse.ArgumentParser:
         default=0.4,
         help="of the DRM with --units (default: 0.4)",
     )
-    common_arguments(parser)
     return parser
 
 

@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 from _tables import RESULTS, Runs, describe_run, figures_table, write_results
-from bench_grid import clips, grid_parser
+from bench_grid import clips, clips_parser
+from bench_recipe import split_clips
 from threadpoolctl import threadpool_limits
 
 from sklearn_drm import GGDRMRegressor
@@ -40,16 +41,13 @@ HEADS = {"whole": ("whole clips (dB)", 2), "cut": ("cut to their words (dB)", 2)
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Run the benchmark; returns what is written as JSON."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = grid_parser((__doc__ or "").split("\n")[0])
+    parser = clips_parser((__doc__ or "").split("\n")[0])
     parser.add_argument("--test", action="store_true", help="score the test clips")
     arguments = parser.parse_args(words)
     settings = FeatureSettings(box=arguments.box)
     train, scored = clips(arguments, settings)
     if not arguments.test:
-        order = np.random.default_rng(5).permutation(len(train))
-        n_scored = max(1, len(train) // 6)
-        scored = [train[i] for i in order[:n_scored]]
-        train = [train[i] for i in order[n_scored:]]
+        train, scored = split_clips(train, 5)
     spoken = _spoken(arguments.folder, scored, settings.frame_rate)
     regressor = (
         GGDRMRegressor(n_hidden_units=6, fine_tune_epochs=2)

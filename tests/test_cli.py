@@ -850,24 +850,34 @@ def test_an_interruption_inside_exec_is_status_130(tmp_path):
     assert (done.returncode, done.stderr) == (130, "sklearn-drm demo: interrupted\n")
 
 
+# Interrupts while Matplotlib's font module makes its enumerations, or else as soon as
+# it is loaded.
+WHILE_LOADING = """
+import os, signal, sys
+
+def interrupt(frame, event, _):
+    inside = event == "call" and frame.f_code.co_filename.endswith("enum.py")
+    while inside and frame and frame.f_globals.get("__name__") != "matplotlib":
+        frame = frame.f_back
+    if not frame or frame.f_code.co_name != "_check_versions":
+        return
+    if inside or event == "return":
+        sys.setprofile(None)
+        print("loading", flush=True)
+        os.kill(os.getpid(), signal.SIGINT)
+
+from sklearn_drm.lipspeech import cli
+sys.setprofile(interrupt)
+status = cli.main()
+print("sklearn_drm.lipspeech.commands" in sys.modules)
+raise SystemExit(status)
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_an_interruption_waits_until_libraries_are_loaded(tmp_path):
-    """Matplotlib's module for fonts, stopped halfway, aborts Python at its end."""
-    (tmp_path / "command.py").write_text(
-        "import os, signal, sys\n"
-        "def interrupt(frame, event, _):\n"
-        "    if event != 'call' or not frame.f_code.co_filename.endswith('enum.py'):\n"
-        "        return\n"
-        "    while frame and frame.f_globals.get('__name__') != 'matplotlib':\n"
-        "        frame = frame.f_back\n"
-        "    if frame and frame.f_code.co_name == '_check_versions':\n"
-        "        sys.setprofile(None)\n"
-        "        print('inside', flush=True)\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
-        "from sklearn_drm.lipspeech import cli\n"
-        "sys.setprofile(interrupt)\n"
-        "raise SystemExit(cli.main())\n"
-    )
+    """Stopped halfway, that module aborts Python at its end."""
+    (tmp_path / "command.py").write_text(WHILE_LOADING)
     paths = os.pathsep.join(filter(None, [str(tmp_path), *sys.path]))
     done = subprocess.run(
         [sys.executable, "-m", "command", "fit", "none.mp4", "-o", "none.joblib"],
@@ -878,7 +888,7 @@ def test_an_interruption_waits_until_libraries_are_loaded(tmp_path):
     )
     assert (done.returncode, done.stdout, done.stderr) == (
         130,
-        "inside\n",
+        "loading\nTrue\n",
         "sklearn-drm fit: interrupted\n",
     )
 

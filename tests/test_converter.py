@@ -481,6 +481,34 @@ def test_words_cut_out_of_a_clip_are_converted_as_in_it(fitted, clips, n_frames)
     assert np.mean(errors["offset"]) < 0.6 * np.mean(errors["mean"])
 
 
+@pytest.mark.parametrize("n_pictures", [1, 2, 3, 30])
+def test_few_training_pictures_convert_other_clips(clips, n_pictures):
+    """Components of rounding error were scaled to 1, and other clips to 10²⁹."""
+    shown = np.arange(30) * n_pictures // 30
+    train = [
+        replace(
+            clips[0], lips=clips[0].lips[shown], envelope=clips[0].envelope[:30],
+            excitation=clips[0].excitation[:30],
+        )
+    ]  # fmt: skip
+    fitted = converter(n_lip_components=40).fit(train)
+    assert fitted.representation_.n_lips == max(1, n_pictures - 1)
+    assert np.isfinite(fitted.lips_to_speech(clips[6].lips).waveform).all()
+    assert np.ptp(fitted.features_to_lips(clips[6])) > 0
+    for score in evaluate(fitted, clips[6:]).scores:
+        assert score.r2_speech > -100
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+@pytest.mark.parametrize("regressor", [None, tiny_regressor()])
+def test_one_component_of_the_lips(clips, regressor):
+    fitted = converter(regressor, n_lip_components=1).fit(clips[:6])
+    lips = fitted.features_to_lips(clips[6])
+    assert lips.shape == clips[6].lips.shape and np.std(lips, axis=0).max() > 1
+    scores = evaluate(fitted, clips[6:], train=clips[:1]).scores
+    assert len(scores) == 5 and all(np.isfinite(s.r2_lips) for s in scores)
+
+
 def test_a_conversion_is_given_what_is_scored(fitted, clips):
     maps = fitted.representation_
     views = maps.as_converted(maps.views(clips[6:]))

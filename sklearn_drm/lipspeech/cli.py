@@ -284,13 +284,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     interruption = Interruption()
     try:
         with interruption.watched(at_exit=argv is None):
-            arguments = build_parser().parse_args(argv)
+            try:
+                arguments = build_parser().parse_args(argv)
+            except SystemExit as stop:
+                return int(stop.code or 0)
             name, debug = f"{name} {arguments.command}", arguments.debug
             with _short_warnings(name):
                 _run(arguments)
                 sys.stdout.flush()
-    except SystemExit as stop:
-        return int(stop.code or 0)
     except (KeyboardInterrupt, Exception) as error:
         # Python 3.11 makes a RuntimeError of one that comes while a class is made, and
         # joblib one of its own of one that comes while it starts its processes.

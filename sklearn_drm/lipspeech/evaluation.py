@@ -179,7 +179,8 @@ def evaluate(
     nothing = np.zeros_like(views.cepstra), np.zeros_like(views.lips)
     linear = (
         np.asarray(converter.ridge_speech_.predict(views.lips_in)[:, :n]),
-        np.asarray(converter.ridge_lips_.predict(views.speech_in)),
+        # scikit-learn's predictions of one column are a vector.
+        np.reshape(converter.ridge_lips_.predict(views.speech_in), views.lips.shape),
     )
     scores = [
         _score("mean", maps, views, *nothing),
@@ -196,7 +197,7 @@ def evaluate(
             to_speech, to_lips = _fit_mlps(training, by_clip, random_state)
             seconds = time.perf_counter() - began
             cepstra = np.asarray(to_speech.predict(views.lips_in))
-            lips = np.asarray(to_lips.predict(views.speech_in))
+            lips = np.reshape(to_lips.predict(views.speech_in), views.lips.shape)
             scores.append(_score(system, maps, views, cepstra, lips, seconds))
     predicted = converter.predict_views(views)
     scores.append(_score("DRM", maps, views, *predicted, converter.fit_seconds_))

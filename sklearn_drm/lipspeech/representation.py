@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from drm_transformers.clip_centerer import ClipCenterer
@@ -28,6 +28,10 @@ __all__ = ["Representation", "Views", "fit_representation"]
 
 # Cosine coefficients of an image that are kept, where no more components are asked for.
 _N_COSINES = 210
+
+# Variance of a component in squared grey levels below which it is rounding error, as
+# where there are as many components as frames. Scaled to 1 that drowns other clips.
+_STILL = 1e-9
 
 FloatArray = NDArray[np.float32]
 Groups = NDArray[np.intp]
@@ -81,7 +85,7 @@ class Representation:
         Lip images to standardised principal components of their cosine transform.
     centerer : drm_transformers.ClipCenterer or None
         Takes a clip's offset off its lip features, whatever part of a clip it is; None
-        where clips keep their mean.
+        where clips keep their mean, or no picture differs from another.
     cepstrum : MelCepstrumTransformer
         Power envelopes to mel-cepstra.
     cepstrum_scaler, excitation_scaler : sklearn.preprocessing.StandardScaler
@@ -380,7 +384,7 @@ def fit_representation(
     remove_clip_mean : bool
         Whether lip features go without their clip's mean, or offset.
     n_lips : int, range [1, inf)
-        Principal components kept, fewer where there are fewer frames.
+        Principal components kept, fewer where fewer vary in the frames.
     n_cepstra : int, range [2, inf)
         Mel-cepstral coefficients, c0 included.
 
@@ -403,18 +407,17 @@ def fit_representation(
     groups = np.repeat(np.arange(len(features)), [len(f.lips) for f in features])
     n_lips = min(n_lips, len(images), images[0].size)
     n_cosines = min(max(n_lips, _N_COSINES), images[0].size)
-    lips = make_pipeline(
-        LipDCTTransformer(images.shape[1:], n_cosines),
-        PCA(n_lips, random_state=0),
-        StandardScaler(),
-    ).fit(images)
+    lips = _lip_maps(images, n_cosines, n_lips)
+    n_moving = int(np.sum(lips[1].explained_variance_ > _STILL))
+    if n_moving < n_lips:
+        lips = _lip_maps(images, n_cosines, max(1, n_moving), scaled=n_moving > 0)
     cepstrum = MelCepstrumTransformer(
         settings.sample_rate, n_coefficients=n_cepstra, input="spectrum"
     )
     cepstra = cepstrum.fit_transform(np.concatenate([f.envelope for f in features]))
     excitation = np.concatenate([f.excitation for f in features])
     centerer = None
-    if remove_clip_mean:
+    if remove_clip_mean and n_moving:
         centerer = ClipCenterer().fit(lips.transform(images), groups=groups)
     return Representation(
         lips=lips,
@@ -427,6 +430,16 @@ def fit_representation(
         context=context,
         with_excitation=with_excitation,
     )
+
+
+def _lip_maps(
+    images: NDArray[np.uint8], n_cosines: int, n_lips: int, *, scaled: bool = True
+) -> Pipeline:
+    return make_pipeline(
+        LipDCTTransformer(images.shape[1:], n_cosines),
+        PCA(n_lips, random_state=0),
+        StandardScaler(with_std=scaled),
+    ).fit(images)
 
 
 def _with_picture_size(

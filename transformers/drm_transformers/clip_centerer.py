@@ -202,17 +202,7 @@ class ClipCenterer(
             is not finite.
         """
         check_is_fitted(self, "mixture_")
-        values, labels = self._checked(X, groups, reset=False)
-        rows = (values.astype(np.float64) - self.mean_) / self.scale_
-        if (farthest := np.abs(rows).max()) > _FARTHEST:
-            raise ValueError(
-                f"rows lie {farthest:.1g} standard deviations away from the mean of "
-                "those of the fit: are they in other units?"
-            )
-        found = np.empty_like(rows)
-        for members in members_of(labels):
-            found[members] = self._offset(rows[members])
-        return np.asarray(self.mean_ + self.scale_ * found, dtype=values.dtype)
+        return self._offsets(*self._checked(X, groups, reset=False))
 
     def _checked(
         self, X: npt.ArrayLike, groups: npt.ArrayLike | None, *, reset: bool
@@ -241,41 +231,62 @@ class ClipCenterer(
         ValueError
             As `offsets`.
         """
-        offsets = self.offsets(X, groups)
-        return np.asarray(np.asarray(X, dtype=offsets.dtype) - offsets)
+        check_is_fitted(self, "mixture_")
+        values, labels = self._checked(X, groups, reset=False)
+        return np.asarray(values - self._offsets(values, labels))
 
-    def _offset(self, rows: Float64) -> Float64:
-        """The most probable offset of rows of one clip, in units of the fit."""
+    def _offsets(self, values: FloatArray, labels: npt.NDArray[np.intp]) -> FloatArray:
+        rows = (values.astype(np.float64) - self.mean_) / self.scale_
+        if (farthest := np.abs(rows).max()) > _FARTHEST:
+            raise ValueError(
+                f"rows lie {farthest:.1g} standard deviations away from the mean of "
+                "those of the fit: are they in other units?"
+            )
+        posterior = _Posterior(self.mixture_, self.dependence)
+        found = np.empty_like(rows)
+        for members in members_of(labels):
+            found[members] = posterior.best(rows[members])
+        return np.asarray(self.mean_ + self.scale_ * found, dtype=values.dtype)
+
+
+class _Posterior:
+    """How probable offsets are given rows of one clip, all in units of the fit.
+
+    Shares of the components are those of the mixture's own ``predict_proba``, without
+    its checks, which take most of the time of a clip.
+    """
+
+    def __init__(self, mixture: GaussianMixture, dependence: float) -> None:
+        self.dependence = dependence
+        self.precisions: Float64 = mixture.precisions_
+        self.scaled_means: Float64 = mixture.precisions_ * mixture.means_
+        self.constant = np.log(mixture.weights_) + 0.5 * np.sum(
+            np.log(self.precisions) - self.scaled_means * mixture.means_, axis=1
+        )
+
+    def best(self, rows: Float64) -> Float64:
+        """The better of the maxima above the training mean and the rows' own."""
         starts = np.zeros(rows.shape[1]), rows.mean(axis=0)
         ends = [self._climb(rows, start) for start in starts]
-        return max(ends, key=lambda offset: self._log_posterior(rows, offset))
+        return max(ends, key=lambda offset: self._log(rows, offset))
 
     def _climb(self, rows: Float64, offset: Float64) -> Float64:
-        precisions, means = self.mixture_.precisions_, self.mixture_.means_
         for _ in range(_MOST_STEPS):
             share = softmax(self._log_shares(rows - offset), axis=1) / self.dependence
-            weight = share @ precisions
-            away = (weight * rows).sum(axis=0) - (share @ (precisions * means)).sum(0)
-            before, offset = offset, away / (1 + weight.sum(axis=0))
+            mass = share.sum(axis=0)
+            pull = np.sum(self.precisions * (share.T @ rows), axis=0)
+            before = offset
+            offset = (pull - mass @ self.scaled_means) / (1 + mass @ self.precisions)
             if np.abs(offset - before).max() < _TOLERANCE:
                 break
         return offset
 
-    def _log_posterior(self, rows: Float64, offset: Float64) -> float:
+    def _log(self, rows: Float64, offset: Float64) -> float:
         likelihood = logsumexp(self._log_shares(rows - offset), axis=1).sum()
         return float(likelihood / self.dependence - 0.5 * np.square(offset).sum())
 
     def _log_shares(self, centred: Float64) -> Float64:
-        """Log of weight times density of each component, but for a constant.
-
-        As the mixture's own ``predict_proba`` does it, without its checks, which take
-        most of the time of a clip.
-        """
-        mixture = self.mixture_
-        precisions, scaled = mixture.precisions_, mixture.precisions_ * mixture.means_
-        constant = np.log(mixture.weights_) + 0.5 * np.sum(
-            np.log(precisions) - scaled * mixture.means_, axis=1
-        )
-        return np.asarray(
-            constant + centred @ scaled.T - 0.5 * np.square(centred) @ precisions.T
-        )
+        """Log of weight times density of each component, but for a constant."""
+        linear = centred @ self.scaled_means.T
+        squares = np.square(centred) @ self.precisions.T
+        return np.asarray(self.constant + linear - 0.5 * squares)
